@@ -1,0 +1,1 @@
+"""Records of what was measured: their types, signatures, ledger and attachments."""

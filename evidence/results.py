@@ -1,0 +1,300 @@
+"""What each kind of evidence says was measured: one model per kind.
+
+The fields are the vocabulary of claims: a criterion of a plan names a field of the result of its collector's kind.
+Shares are ratios from 0 to 1, durations carry their unit in the name. A value that could not be measured is None,
+and None never satisfies a criterion.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Result(BaseModel):
+    """Base of all results: immutable, no unknown fields, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TestSuiteResult(Result):
+    """Totals of one run of test suites. ``tests`` counts logical tests: a retried test once.
+
+    ``pass_rate`` is passed / tests: skipped, errored and flaky tests stay in the denominator.
+    """
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    tests: Count
+    passed: Count
+    failed: Count
+    errors: Count
+    skipped: Count
+    flaky: Count
+    deselected: Count | None = Field(description="left out by the selection; None when the runner does not say")
+    pass_rate: Ratio | None
+    duration_s: float
+    suites: Count
+    not_passed: list[str] = Field(description="names of tests that failed, errored or were flaky")
+    problems: list[str]
+    exit_code: int | None = Field(description="of the test runner; None for ingested files")
+
+
+class Check(Result):
+    """One named check inside a result."""
+
+    name: str
+    passed: bool
+    observed: str
+
+
+class ContractResult(Result):
+    """Checks of a running system's HTTP contract."""
+
+    checks: Count
+    passed: Count
+    failed: Count
+    requests: Count
+    details: list[Check]
+
+
+class DataQualityResult(Result):
+    """One validated dataset. Expectations that could not be evaluated count as ``errored``, not as passed."""
+
+    dataset: str
+    rows: Count
+    expectations: Count
+    passed: Count
+    failed: Count
+    errored: Count
+    unexpected_rows: Count
+    details: list[Check]
+
+
+class LatencySummary(Result):
+    """Latency in milliseconds from the intended start of each request."""
+
+    count: Count
+    mean_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+
+
+class LoadResult(Result):
+    """A load of stated arrival rate. ``error_rate`` = errors / completed; 429 and expected 4xx are counted apart."""
+
+    target: str
+    duration_s: float
+    offered: Count = Field(description="requests that the schedule asked for")
+    started: Count
+    completed: Count
+    errors: Count = Field(description="5xx, unexpected 4xx, transport errors and time-outs")
+    rate_limited: Count
+    expected_4xx: Count
+    offered_rate: float = Field(description="requests a second that the plan asked for")
+    completed_rate: float
+    held_rate: Ratio | None = Field(description="started / offered: the generator kept up when near 1")
+    error_rate: Ratio | None
+    mean_ms: float | None
+    p95_ms: float | None
+    latency: LatencySummary
+    by_endpoint: dict[str, LatencySummary]
+    generator_cpu: float | None = Field(description="share of one core that the generator used")
+
+
+class Trend(Result):
+    """A robust trend of one sampled series, with its two-sided 95 % interval."""
+
+    verdict: Literal["stable", "leaking", "not-proven"]
+    slope_per_hour: float | None
+    interval_per_hour: tuple[float, float] | None
+    growth_per_day: float | None = Field(description="relative to the level after warm-up")
+    growth_per_day_upper: float | None = Field(description="upper end of the interval, relative")
+    change_points: list[float] = Field(description="hours since the start")
+    needs_hours: float | None = Field(description="hours under load still needed for an answer")
+    why: str
+
+
+class Gap(Result):
+    """Time inside a soak that was not under load."""
+
+    started_at: datetime
+    finished_at: datetime
+    cause: str
+
+
+class SoakResult(Result):
+    """A soak of one target. Only time under load counts as ``hours_under_load``."""
+
+    target: str
+    target_hours: float
+    hours_under_load: float
+    coverage: Ratio | None = Field(description="time under load / time from first to last request")
+    segments: Count
+    gaps: list[Gap]
+    target_restarts: Count
+    offered: Count
+    completed: Count
+    errors: Count
+    held_rate: Ratio | None
+    error_rate: Ratio | None
+    mean_ms: float | None
+    p95_ms: float | None
+    memory_ratio: Ratio | None = Field(description="highest RSS / the plan's memory limit of the target")
+    rss_first_mb: float | None
+    rss_last_mb: float | None
+    growth_per_day: float | None
+    verdict: Literal["stable", "leaking", "not-proven"]
+    trend: Trend
+    series: list[tuple[float, float, float | None]] = Field(
+        description="at most 240 points for plots: seconds since start, RSS in MB, P95 in ms of that window"
+    )
+
+
+class DrillResult(Result):
+    """A rehearsed fault or rollback: what was done, what happened, how long it took."""
+
+    drill: str
+    steps: list[Check]
+    passed: Count
+    failed: Count
+    recovery_ms: float | None = Field(description="from the trigger to the last bad answer")
+    requests: Count
+    errors: Count
+
+
+class MonitoringResult(Result):
+    """Whether the monitoring watches. ``source`` says what was asked: prometheus, or a direct scrape."""
+
+    source: Literal["prometheus", "scrape"]
+    targets: Count
+    targets_up: Count
+    metrics_expected: Count
+    metrics_found: Count
+    rules: Count
+    rules_loaded: Count
+    alerts_proven: Count = Field(description="alerts seen firing at a receiver")
+    panels: Count
+    panels_with_data: Count
+    log_lines: Count
+    log_lines_parsed: Count
+    details: list[Check]
+
+
+class Document(Result):
+    """One measured document."""
+
+    path: str
+    title: str
+    lines: Count
+    missing_sections: list[str]
+    dead_links: list[str]
+    problems: list[str]
+
+
+class DocumentationResult(Result):
+    """Measured documents; ``complete`` counts those without any problem."""
+
+    documents: Count
+    complete: Count
+    lines: Count
+    details: list[Document]
+
+
+class Interval(Result):
+    """A confidence interval or bound; ``level`` is its coverage."""
+
+    low: float | None
+    high: float | None
+    level: float
+
+
+class ArmCounts(Result):
+    """What one arm of a rollout served."""
+
+    requests: Count
+    errors: Count
+    error_rate: Ratio | None
+    mean_ms: float | None
+    p95_ms: float | None
+
+
+class JudgedMetric(Result):
+    """The judge's answer for one metric."""
+
+    name: str
+    baseline: float | None
+    canary: float | None
+    difference: float | None
+    interval: Interval | None
+    p_value: float | None
+    verdict: Literal["harm", "non-inferior", "not-proven"]
+    margin: float | None = Field(description="the largest difference that counts as non-inferior")
+    needs_requests: int | None
+    first_alarm_at: int | None = Field(description="canary requests seen when harm was first shown")
+
+
+class StageResult(Result):
+    """One stage of a rollout as it was lived through."""
+
+    stage: str
+    share: Ratio
+    duration_s: float
+    stable: ArmCounts
+    canary: ArmCounts
+    metrics: list[JudgedMetric]
+    outcome: Literal["promoted", "rolled-back", "frozen", "unfinished"]
+    why: str
+
+
+class RolloutResult(Result):
+    """A whole rollout, or its rehearsal. ``completed`` is true only when every stage was promoted on evidence."""
+
+    mode: Literal["rehearsal", "production"]
+    router: str
+    completed: bool
+    outcome: Literal["completed", "rolled-back", "frozen", "unfinished"]
+    why: str
+    stages: list[StageResult]
+    stages_completed: Count
+    canary_requests: Count
+    canary_errors: Count
+    users_exposed: Count
+    requests_to_harm: int | None = Field(description="canary requests from the start of the rollout until harm was shown")
+    harm_to_stable_ms: float | None = Field(description="from harm shown to the last canary request started")
+    ticks: Count
+
+
+class DecisionResult(Result):
+    """A decision, recorded when a report was made."""
+
+    requested_level: str
+    authorized_level: str | None
+    decision: Literal["GO", "CONDITIONAL GO", "NO-GO", "HOLD"]
+    claims_required: Count
+    claims_proven: Count
+    plan_digest: str
+    evidence_root: str
+    report_digest: str | None
+
+
+RESULTS: dict[str, type[Result]] = {
+    "test-suite": TestSuiteResult,
+    "contract": ContractResult,
+    "data-quality": DataQualityResult,
+    "load": LoadResult,
+    "soak": SoakResult,
+    "drill": DrillResult,
+    "monitoring": MonitoringResult,
+    "documentation": DocumentationResult,
+    "rollout": RolloutResult,
+    "decision": DecisionResult,
+}
+"""The result model of each kind of evidence."""
+
+KIND_OF: dict[type[Result], str] = {model: kind for kind, model in RESULTS.items()}
