@@ -1,0 +1,49 @@
+"""Service level objectives and rollout stages of a plan: said once, read by judge, load limits, alert rules and report."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from decision.quantities import DurationS, MarginField, Number, Share, Windows
+
+ObjectiveName = Literal["error-rate", "latency-p95", "latency-mean", "memory", "cpu", "availability", "consecutive-failures"]
+
+
+class Objective(BaseModel):
+    """One service level indicator with its limits. Ratios are 0 to 1, latencies milliseconds.
+
+    ``promote_at_most`` and ``worse_than_stable_by`` gate a promotion; ``roll_back_above`` (``roll_back_below``) held
+    for ``for`` consecutive windows rolls back; ``roll_back_at_once_above`` acts on the first window that has
+    ``at_least_requests`` requests.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    unit: Literal["ratio", "ms", "count"]
+    promote_at_most: Number | None = None
+    roll_back_above: Number | None = None
+    roll_back_below: Number | None = None
+    windows: Windows = Field(default=1, alias="for")
+    roll_back_at_once_above: Number | None = None
+    at_least_requests: int = 0
+    worse_than_stable_by: MarginField | None = None
+
+
+Slo = dict[ObjectiveName, Objective]
+
+
+class Stage(BaseModel):
+    """One stage of a rollout: the candidate's share, and what must have been seen before it may be promoted.
+
+    ``salt`` enters the assignment hash, so that stages with different salts expose independent sets of users.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    share: Share
+    minimum: DurationS = 0.0
+    requests: int = 0
+    salt: str = ""
+    approval: str | None = None
+    metrics: dict[str, dict[str, str]] = Field(default_factory=dict)
