@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from decision.quantities import DurationS, MarginField, Number, Share, Windows
 
-ObjectiveName = Literal["error-rate", "latency-p95", "latency-mean", "memory", "cpu", "availability", "consecutive-failures"]
+ObjectiveName = Literal[
+    "error-rate", "latency-p95", "latency-mean", "memory", "cpu", "availability", "consecutive-failures"
+]
 
 
 class Objective(BaseModel):

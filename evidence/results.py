@@ -8,10 +8,13 @@ and None never satisfies a criterion.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+
+_AMOUNT: dict[str, JsonValue] = {"amount": True}
+"""Marks a field that says how much was seen: falling short of a limit means too little was seen, not that it was bad."""
 
 
 class Result(BaseModel):
@@ -89,10 +92,10 @@ class LoadResult(Result):
     """A load of stated arrival rate. ``error_rate`` = errors / completed; 429 and expected 4xx are counted apart."""
 
     target: str
-    duration_s: float
+    duration_s: float = Field(json_schema_extra=_AMOUNT)
     offered: Count = Field(description="requests that the schedule asked for")
     started: Count
-    completed: Count
+    completed: Count = Field(json_schema_extra=_AMOUNT)
     errors: Count = Field(description="5xx, unexpected 4xx, transport errors and time-outs")
     rate_limited: Count
     expected_4xx: Count
@@ -133,8 +136,10 @@ class SoakResult(Result):
 
     target: str
     target_hours: float
-    hours_under_load: float
-    coverage: Ratio | None = Field(description="time under load / time from first to last request")
+    hours_under_load: float = Field(json_schema_extra=_AMOUNT)
+    coverage: Ratio | None = Field(
+        json_schema_extra=_AMOUNT, description="time under load / time from first to last request"
+    )
     segments: Count
     gaps: list[Gap]
     target_restarts: Count
@@ -177,10 +182,10 @@ class MonitoringResult(Result):
     metrics_expected: Count
     metrics_found: Count
     rules: Count
-    rules_loaded: Count
-    alerts_proven: Count = Field(description="alerts seen firing at a receiver")
+    rules_loaded: Count = Field(json_schema_extra=_AMOUNT)
+    alerts_proven: Count = Field(json_schema_extra=_AMOUNT, description="alerts seen firing at a receiver")
     panels: Count
-    panels_with_data: Count
+    panels_with_data: Count = Field(json_schema_extra=_AMOUNT)
     log_lines: Count
     log_lines_parsed: Count
     details: list[Check]
@@ -262,10 +267,12 @@ class RolloutResult(Result):
     why: str
     stages: list[StageResult]
     stages_completed: Count
-    canary_requests: Count
+    canary_requests: Count = Field(json_schema_extra=_AMOUNT)
     canary_errors: Count
     users_exposed: Count
-    requests_to_harm: int | None = Field(description="canary requests from the start of the rollout until harm was shown")
+    requests_to_harm: int | None = Field(
+        description="canary requests from the start of the rollout until harm was shown"
+    )
     harm_to_stable_ms: float | None = Field(description="from harm shown to the last canary request started")
     ticks: Count
 

@@ -134,7 +134,9 @@ def wait_until_ready(process: Supervised, url: str, *, timeout_s: float) -> floa
 
         def ready() -> bool:
             if not process.running():
-                raise ProcessError(f"{process.name} ended before it was ready; its last output:\n{process.last_lines()}")
+                raise ProcessError(
+                    f"{process.name} ended before it was ready; its last output:\n{process.last_lines()}"
+                )
             try:
                 return client.get(url).status_code == 200
             except httpx.TransportError:

@@ -1,0 +1,136 @@
+"""What a plan's ``collect`` section may ask for: one model per kind of evidence."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from decision.quantities import DurationS, Number, RatePerS
+
+TargetName = Literal["stable", "candidate"]
+
+
+class _Collect(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    owner: str = Field(default="operator", description="the person of the plan who sees to it")
+    inputs: tuple[Path, ...] = Field(
+        default=(), description="files and folders that the measurement depends on besides the subject"
+    )
+
+
+class TestSuiteCollect(_Collect):
+    """Run a test suite, or any command that leaves JUnit XML behind."""
+
+    __test__ = False
+
+    kind: Literal["test-suite"]
+    run: str
+    cwd: Path = Path()
+    junit: str | None = Field(default=None, description="where a runner other than pytest writes its results (glob)")
+    timeout: DurationS = 1800.0
+
+
+class ContractCollect(_Collect):
+    """Check a running target's HTTP contract."""
+
+    kind: Literal["contract"]
+    target: TargetName = "candidate"
+    checks: tuple[dict[str, Any], ...]
+
+
+class DataQualityCollect(_Collect):
+    """Validate one dataset with one suite, named as a Python module with a function ``suite``."""
+
+    kind: Literal["data-quality"]
+    suite: str
+    data: Path
+
+
+class LoadCollect(_Collect):
+    """Load a target at a stated arrival rate; its length is the profile's ``load``."""
+
+    kind: Literal["load"]
+    target: TargetName = "candidate"
+    users: Path
+    journey: str
+    rate: RatePerS
+
+
+class SoakCollect(_Collect):
+    """Soak a target, beside a control under the same load if one is named; its length is the profile's ``soak``."""
+
+    kind: Literal["soak"]
+    target: TargetName = "candidate"
+    control: TargetName | None = None
+    users: Path
+    journey: str
+    rate: RatePerS
+    memory_limit: Number = Field(description="bytes that the target may use in production")
+    limit_per_day: Number = 0.05
+    segment: DurationS = 1800.0
+
+
+class DrillCollect(_Collect):
+    """Rehearse a rollback, or a fault of an external API."""
+
+    kind: Literal["drill"]
+    drill: Literal["rollback", "external-api"]
+    users: Path | None = None
+    journey: str | None = None
+    rate: RatePerS | None = None
+    api_env: str | None = Field(default=None, description="the environment variable that names the external API's URL")
+    faults: tuple[Literal["slow", "hang", "reset", "http-500"], ...] = ()
+    requests: dict[str, Any] = Field(default_factory=dict)
+    answer_within: DurationS = 5.0
+
+
+class MonitoringCollect(_Collect):
+    """Check that the monitoring watches the targets."""
+
+    kind: Literal["monitoring"]
+    metric_names: tuple[str, ...]
+    log_fields: tuple[str, ...]
+    dashboards: tuple[Path, ...] = ()
+
+
+class DocumentFile(BaseModel):
+    """One document that must exist."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    title: str = ""
+    sections: tuple[str, ...] = ()
+    lines_at_least: int = 1
+
+
+class DocumentationCollect(_Collect):
+    """Measure documents."""
+
+    kind: Literal["documentation"]
+    files: tuple[DocumentFile, ...]
+
+
+class RolloutCollect(_Collect):
+    """Rehearse the plan's rollout on live traffic, with short stages but the plan's limits and numbers of requests."""
+
+    kind: Literal["rollout"]
+    users: Path
+    journey: str
+    rate: RatePerS
+    timeout: DurationS = 600.0
+
+
+Collect = Annotated[
+    TestSuiteCollect
+    | ContractCollect
+    | DataQualityCollect
+    | LoadCollect
+    | SoakCollect
+    | DrillCollect
+    | MonitoringCollect
+    | DocumentationCollect
+    | RolloutCollect,
+    Field(discriminator="kind"),
+]

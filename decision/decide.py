@@ -1,0 +1,213 @@
+"""From the verdicts of all claims to the decision. Pure."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from decision.claims import ClaimVerdict, Known, Wanted, judge_claim
+from decision.confidence import Confidence, confidence_of
+from decision.levels import LEVELS, Level, levels_up_to
+from decision.plan import Plan, RiskLevel
+from decision.risk import RiskVerdict, judge_risks, overall_risk
+
+DecisionWord = Literal["GO", "CONDITIONAL GO", "NO-GO", "HOLD"]
+
+EXIT_CODES: dict[DecisionWord, int] = {"GO": 0, "CONDITIONAL GO": 10, "NO-GO": 20, "HOLD": 30}
+"""1 is never used: a crash must not look like a verdict."""
+
+
+class ApprovalNeeded(BaseModel):
+    """A signature that a level needs and that is not there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    level: Level
+    role: str
+    person: str
+
+
+class MissingStep(BaseModel):
+    """One step of the cheapest path to GO. ``hours`` is the time the measurement itself takes; None for a person's act."""
+
+    model_config = ConfigDict(frozen=True)
+
+    does: str
+    owner: str
+    hours: float | None
+    claims: tuple[str, ...]
+    levels: tuple[Level, ...]
+
+
+class Decision(BaseModel):
+    """The decision about one subject at one time, with everything it was derived from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    release: str
+    requested_level: Level
+    authorized_level: Level | None
+    decision: DecisionWord
+    decided_at: datetime
+    subject: str
+    plan_digest: str
+    evidence_root: str
+    claims: tuple[ClaimVerdict, ...]
+    invalid_records: tuple[str, ...]
+    blocking: tuple[str, ...]
+    confidence: Confidence
+    risk: RiskLevel
+    risks: tuple[RiskVerdict, ...]
+    contingencies: tuple[RiskVerdict, ...]
+    approvals_missing: tuple[ApprovalNeeded, ...]
+    missing: tuple[MissingStep, ...]
+
+    def claim(self, claim_id: str) -> ClaimVerdict:
+        """The verdict of one claim. Raises KeyError."""
+        for claim in self.claims:
+            if claim.id == claim_id:
+                return claim
+        raise KeyError(claim_id)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command line for this decision."""
+        return EXIT_CODES[self.decision]
+
+
+def decide(
+    plan: Plan,
+    records: Sequence[Known],
+    wanted: Mapping[str, Wanted],
+    *,
+    level: Level,
+    now: datetime,
+    plan_digest: str,
+    invalid_records: Sequence[str] = (),
+) -> Decision:
+    """Decide ``level`` for the subject and inputs that ``wanted`` names for each collector.
+
+    ``invalid_records`` are ids of records that failed verification: with any of them the answer is NO-GO.
+    """
+    known = list(records)
+    claims = tuple(judge_claim(claim, known, wanted[claim.needs], now) for claim in plan.claims)
+    approvals = _approvals_missing(plan, LEVELS)
+    authorized = _authorized_level(claims, approvals) if not invalid_records else None
+    required = [c for c in claims if set(c.gates) & set(levels_up_to(level))]
+    blocking = tuple(f"{c.says}: {'; '.join(c.reasons)}" for c in required if c.verdict in ("REFUTED", "NOT PROVEN"))
+    verdicts = {c.id: c.verdict for c in claims}
+    risks = judge_risks([(r.risk, r.mitigation, r.proven_by, r.inherent, r.residual) for r in plan.risks], verdicts)
+    subject = next(iter(wanted.values())).subject
+    return Decision(
+        release=plan.release,
+        requested_level=level,
+        authorized_level=authorized,
+        decision=_word(level, authorized, required, invalid_records),
+        decided_at=now,
+        subject=subject,
+        plan_digest=plan_digest,
+        evidence_root=evidence_root([c.record_id for c in claims if c.record_id]),
+        claims=claims,
+        invalid_records=tuple(invalid_records),
+        blocking=blocking,
+        confidence=confidence_of(required, known),
+        risk=overall_risk(risks),
+        risks=risks,
+        contingencies=judge_risks([(c.says, "", c.proven_by, "HIGH", "LOW") for c in plan.contingencies], verdicts),
+        approvals_missing=approvals,
+        missing=_missing_steps(plan, claims, approvals),
+    )
+
+
+def evidence_root(record_ids: Sequence[str]) -> str:
+    """The sha256 over the sorted, distinct record ids (hex digests), one a line: what an approval signs."""
+    return hashlib.sha256("".join(f"{i}\n" for i in sorted(set(record_ids))).encode()).hexdigest()
+
+
+def _authorized_level(claims: Sequence[ClaimVerdict], approvals: Sequence[ApprovalNeeded]) -> Level | None:
+    reached: Level | None = None
+    for level in LEVELS:
+        gating = [c for c in claims if level in c.gates]
+        if any(c.verdict not in ("PROVEN", "WAIVED") for c in gating) or any(a.level == level for a in approvals):
+            break
+        reached = level
+    return reached
+
+
+def _word(
+    level: Level, authorized: Level | None, required: Sequence[ClaimVerdict], invalid: Sequence[str]
+) -> DecisionWord:
+    if invalid or any(c.verdict == "REFUTED" for c in required):
+        return "NO-GO"
+    if authorized is None or LEVELS.index(authorized) < LEVELS.index(level):
+        return "HOLD"
+    return "CONDITIONAL GO" if any(c.verdict == "WAIVED" for c in required) else "GO"
+
+
+def _approvals_missing(plan: Plan, levels: Sequence[Level]) -> tuple[ApprovalNeeded, ...]:
+    """Every approval that the plan asks for: no signature can be given yet, so all of them are missing."""
+    return tuple(
+        ApprovalNeeded(level=level, role=rule.role, person=plan.people[rule.role].name)
+        for level in levels
+        for rule in plan.approvals.get(level, ())
+    )
+
+
+def _missing_steps(
+    plan: Plan, claims: Sequence[ClaimVerdict], approvals: Sequence[ApprovalNeeded]
+) -> tuple[MissingStep, ...]:
+    """What must still happen, measurements first (people sign what was measured), cheapest first."""
+    by_collector: dict[str, list[ClaimVerdict]] = {}
+    for claim in claims:
+        if claim.verdict in ("REFUTED", "NOT PROVEN") and claim.gates:
+            by_collector.setdefault(claim.needs, []).append(claim)
+    steps = [_measure_step(plan, collector, open_claims) for collector, open_claims in by_collector.items()]
+    steps.sort(key=lambda step: step.hours or 0.0)
+    signatures = [
+        MissingStep(
+            does=f"Signature of {a.person} ({a.role}) for level {a.level}",
+            owner=a.person,
+            hours=None,
+            claims=(),
+            levels=(a.level,),
+        )
+        for a in approvals
+    ]
+    return (*steps, *signatures)
+
+
+def _measure_step(plan: Plan, collector: str, claims: Sequence[ClaimVerdict]) -> MissingStep:
+    refuted = any(c.verdict == "REFUTED" for c in claims)
+    hours = 0.0
+    for claim in claims:
+        for result in claim.criteria:
+            if result.field == "hours_under_load" and result.holds == "too-little" and result.margin is not None:
+                hours = max(hours, hours_of_one_run(plan, claim.id))
+    says = ", ".join(c.says for c in claims)
+    return MissingStep(
+        does=f"{'Mend what refutes, then measure' if refuted else 'Measure'} {collector}: {says}",
+        owner=plan.people[plan.collect[collector].owner].name,
+        hours=hours,
+        claims=tuple(c.id for c in claims),
+        levels=tuple(level for level in LEVELS if any(level in c.gates for c in claims)),
+    )
+
+
+def hours_of_one_run(plan: Plan, claim_id: str) -> float:
+    """The hours under load that a claim needs in one soak (a soak of another length does not add up)."""
+    limit = plan.claim(claim_id).criteria["hours_under_load"].at_least
+    return limit or 0.0
+
+
+def next_expiry(decision: Decision) -> datetime | None:
+    """When the first record behind a proven claim becomes too old."""
+    times = [c.valid_until for c in decision.claims if c.verdict == "PROVEN" and c.valid_until]
+    return min(times) if times else None
+
+
+def stale_at(decision: Decision, at: datetime) -> tuple[ClaimVerdict, ...]:
+    """The proven claims whose evidence will be too old at a planned time."""
+    margin = timedelta(0)
+    return tuple(c for c in decision.claims if c.verdict == "PROVEN" and c.valid_until and c.valid_until - at < margin)

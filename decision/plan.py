@@ -1,0 +1,248 @@
+"""The release plan: what a release manager writes, as typed values."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from decision.collect import Collect
+from decision.criteria import Criterion, problems_of
+from decision.levels import LEVELS, Level
+from decision.objectives import Slo, Stage
+from decision.quantities import DurationS, Share
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+RiskLevel = Literal["LOW", "MEDIUM", "HIGH"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SubjectSource(_Part):
+    """What is released. ``source`` is a folder whose content digest identifies the subject."""
+
+    name: str
+    version: str
+    source: Path
+
+
+class Person(_Part):
+    """A person with a role in the release. ``machine`` marks an agent: it may recommend, it never approves."""
+
+    name: str
+    signers: Path | None = None
+    machine: bool = False
+
+
+class TargetSpec(_Part):
+    """How one version of the subject is started. ``{port}`` in ``start`` becomes a free port."""
+
+    start: str
+    ready: str
+    metrics: str | None = None
+    cwd: Path = Path()
+    env: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("start")
+    @classmethod
+    def _has_port(cls, start: str) -> str:
+        if "{port}" not in start:
+            raise ValueError("expected {port} in the start command")
+        return start
+
+
+class Targets(_Part):
+    """The version that serves now, and the one to be released."""
+
+    stable: TargetSpec
+    candidate: TargetSpec
+
+
+class RouterSpec(_Part):
+    """Which router splits the traffic."""
+
+    kind: Literal["auto", "haproxy", "embedded"] = "auto"
+
+
+class MetricsSpec(_Part):
+    """Where metrics come from."""
+
+    kind: Literal["auto", "prometheus", "scrape"] = "auto"
+
+
+class Profile(_Part):
+    """How long things take; never what they must show."""
+
+    load: DurationS
+    soak: DurationS
+    stage_minimum: DurationS | None = None
+
+
+class Claim(_Part):
+    """One line of the report: a statement, the evidence it needs and what that evidence must show."""
+
+    id: Identifier
+    says: str
+    needs: str
+    criteria: dict[str, Criterion] = Field(min_length=1)
+    max_age: DurationS
+    gates: tuple[Level, ...] = ()
+    section: str = "summary"
+
+
+class Group(_Part):
+    """A headline of the report and the claims that stand behind it."""
+
+    says: str
+    claims: tuple[str, ...] = Field(min_length=1)
+
+
+class Achievements(_Part):
+    """One heading of the report's key achievements."""
+
+    title: str
+    lines: tuple[Group, ...] = Field(min_length=1)
+
+
+class Risk(_Part):
+    """A risk with its mitigation. It counts as ``residual`` only when every claim in ``proven_by`` is proven."""
+
+    risk: str
+    mitigation: str
+    proven_by: tuple[str, ...] = ()
+    inherent: RiskLevel = "HIGH"
+    residual: RiskLevel = "LOW"
+
+
+class Contingency(_Part):
+    """What happens when things go wrong, and the claims that show that it works."""
+
+    says: str
+    proven_by: tuple[str, ...] = ()
+
+
+class ApprovalRule(_Part):
+    """One signature that a level needs."""
+
+    role: str
+    valid: DurationS = 7 * 86400.0
+
+
+class RolloutSpec(_Part):
+    """How the release is carried out. ``false_rollback_budget`` holds for the whole rollout."""
+
+    false_rollback_budget: Share = 0.01
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    windows: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("stages")
+    @classmethod
+    def _shares_grow(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        shares = [stage.share for stage in stages]
+        if shares != sorted(set(shares)) or shares[0] <= 0:
+            raise ValueError("the shares of the stages must grow from above 0%")
+        if shares[-1] != 1:
+            raise ValueError("the last stage must have a share of 100%")
+        return stages
+
+
+class Step(_Part):
+    """One dated step. ``at`` is a time, or ``deploy`` plus a duration such as ``deploy + 30m``."""
+
+    at: str
+    does: str
+    until: str | None = None
+
+
+class Schedule(_Part):
+    """When things are to happen (aware times)."""
+
+    authorize: datetime
+    deploy: datetime
+    steps: tuple[Step, ...] = ()
+
+    @field_validator("authorize", "deploy")
+    @classmethod
+    def _is_aware(cls, at: datetime) -> datetime:
+        if at.tzinfo is None:
+            raise ValueError("expected a time with its zone, such as 2025-10-22T14:00Z")
+        return at
+
+
+class Plan(_Part):
+    """A release plan. References between its parts are checked; a claim that nothing could satisfy is an error."""
+
+    version: Literal[1]
+    release: Identifier
+    title: str
+    subject: SubjectSource
+    people: dict[str, Person]
+    notify: tuple[str, ...] = ()
+    targets: Targets
+    router: RouterSpec = RouterSpec()
+    metrics: MetricsSpec = MetricsSpec()
+    slo: Slo
+    profiles: dict[str, Profile]
+    collect: dict[Identifier, Collect]
+    claims: tuple[Claim, ...] = Field(min_length=1)
+    summary: tuple[Group, ...] = Field(min_length=1)
+    achievements: tuple[Achievements, ...] = ()
+    risks: tuple[Risk, ...] = ()
+    contingencies: tuple[Contingency, ...] = ()
+    approvals: dict[Level, tuple[ApprovalRule, ...]] = Field(default_factory=dict)
+    rollout: RolloutSpec
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> "Plan":
+        problems = list(_broken_references(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def claim(self, claim_id: str) -> Claim:
+        """The claim with this id. Raises KeyError."""
+        for claim in self.claims:
+            if claim.id == claim_id:
+                return claim
+        raise KeyError(claim_id)
+
+
+def _broken_references(plan: Plan) -> Iterator[str]:
+    ids = [claim.id for claim in plan.claims]
+    yield from (f"claim id {claim_id} is used twice" for claim_id in sorted({i for i in ids if ids.count(i) > 1}))
+    for claim in plan.claims:
+        if claim.needs not in plan.collect:
+            yield f"claim {claim.id} needs {claim.needs!r}, which collect does not have"
+        else:
+            yield from (f"claim {claim.id}: {p}" for p in problems_of(plan.collect[claim.needs].kind, claim.criteria))
+    known = set(ids)
+    for where, references in _claim_references(plan):
+        yield from (f"{where} names the claim {ref!r}, which does not exist" for ref in references if ref not in known)
+    for level, rules in plan.approvals.items():
+        for rule in rules:
+            if rule.role not in plan.people:
+                yield f"approvals at {level} need the role {rule.role!r}, which people does not have"
+            elif plan.people[rule.role].machine:
+                yield f"approvals at {level}: {plan.people[rule.role].name} is a machine and never counts as an approver"
+    for level in LEVELS:
+        if not any(level in claim.gates for claim in plan.claims):
+            yield f"no claim gates the level {level}: it would be reached without evidence"
+    for name, collect in plan.collect.items():
+        if collect.owner not in plan.people:
+            yield f"collect {name} is owned by {collect.owner!r}, which people does not have"
+
+
+def _claim_references(plan: Plan) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for group in plan.summary:
+        yield f"summary line {group.says!r}", group.claims
+    for heading in plan.achievements:
+        for line in heading.lines:
+            yield f"achievement {line.says!r}", line.claims
+    for risk in plan.risks:
+        yield f"risk {risk.risk!r}", risk.proven_by
+    for contingency in plan.contingencies:
+        yield f"contingency {contingency.says!r}", contingency.proven_by

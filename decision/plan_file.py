@@ -1,0 +1,105 @@
+"""Read a release plan from YAML; every error names file, line, key and what was expected."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from decision.plan import Plan
+from processes.errors import UsageError
+
+
+class PlanError(UsageError):
+    """The release plan is wrong; each line of the message names a place and what was expected."""
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan with the file it came from. ``digest`` is the sha256 of the file's bytes, in hex."""
+
+    plan: Plan
+    path: Path
+    digest: str
+
+    @property
+    def base(self) -> Path:
+        """The folder that the plan's relative paths start from."""
+        return self.path.parent
+
+    def resolve(self, path: Path) -> Path:
+        """A path of the plan as an absolute one."""
+        return (self.base / path).resolve()
+
+
+def read_plan(path: Path) -> PlanFile:
+    """Read and validate a plan. Raises PlanError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
+    yaml = YAML(typ="rt")
+    try:
+        document = yaml.load(content.decode())
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path}: is not UTF-8 text") from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise PlanError(f"{path}:{line}: {error.problem}") from error
+    except YAMLError as error:
+        raise PlanError(f"{path}: is no valid YAML: {error}") from error
+    if not isinstance(document, CommentedMap):
+        raise PlanError(f"{path}:1: expected a mapping with the keys version, release, subject, …")
+    try:
+        plan = Plan.model_validate(_plain(document))
+    except ValidationError as error:
+        raise PlanError("\n".join(_explain(path, document, details) for details in error.errors())) from error
+    return PlanFile(plan=plan, path=path.resolve(), digest=hashlib.sha256(content).hexdigest())
+
+
+def _plain(node: Any) -> Any:
+    """YAML nodes as plain values (scalars of ruamel are subclasses, which strict types refuse)."""
+    if isinstance(node, CommentedMap):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        return [_plain(value) for value in node]
+    for plain_type in (bool, int, float, str):
+        if isinstance(node, plain_type):
+            return plain_type(node)
+    return node
+
+
+def _explain(path: Path, document: CommentedMap, details: Any) -> str:
+    location = [part for part in details["loc"] if part != "[key]"]
+    line, key = _place(document, location)
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "missing":
+        message = f"is missing: expected the key {location[-1]!r}"
+    elif details["type"] == "extra_forbidden":
+        message = "is not a key that gonogo knows here"
+    elif not isinstance(details["input"], dict | list | tuple) and details["type"] != "value_error":
+        message = f"{message}, not {details['input']!r}"
+    return f"{path}:{line}: {key or 'plan'}: {message}"
+
+
+def _place(document: CommentedMap, location: Sequence[str | int]) -> tuple[int, str]:
+    """The line (from 1) and dotted key of a pydantic location; parts that are no keys (union tags) are passed over."""
+    node: Any = document
+    line, keys = 1, []
+    for part in location:
+        if isinstance(node, CommentedMap) and part in node:
+            line = node.lc.key(part)[0] + 1
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = node.lc.item(part)[0] + 1
+        else:
+            if part == location[-1] and isinstance(node, CommentedMap):
+                keys.append(str(part))
+            continue
+        keys.append(str(part))
+        node = node[part]
+    return line, ".".join(keys)
