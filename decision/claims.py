@@ -11,28 +11,9 @@ from decision.levels import Level
 from decision.plan import Claim
 from decision.quantities import duration_text
 from evidence.measurement import Outcome
-from evidence.results import Result
+from evidence.record import Record
 
 Verdict = Literal["PROVEN", "REFUTED", "NOT PROVEN", "WAIVED"]
-
-
-@dataclass(frozen=True)
-class Known:
-    """A verified record, as far as a decision needs it.
-
-    ``subject`` is the subject's digest, ``inputs`` maps the name of each input of the measurement to its digest.
-    """
-
-    record_id: str
-    collector: str
-    kind: str
-    subject: str
-    inputs: dict[str, str]
-    result: Result
-    outcome: Outcome
-    summary: str
-    started_at: datetime
-    finished_at: datetime
 
 
 @dataclass(frozen=True)
@@ -62,17 +43,19 @@ class ClaimVerdict(BaseModel):
     valid_until: datetime | None
 
 
-def usable(known: Known, wanted: Wanted) -> str | None:
+def usable(record: Record, wanted: Wanted) -> str | None:
     """Why a record does not count for the present subject and inputs; None when it does."""
-    if known.subject != wanted.subject:
+    if record.subject.digest != wanted.subject:
         return "the newest evidence is of another subject"
     changed = sorted(
-        name for name in known.inputs.keys() | wanted.inputs.keys() if known.inputs.get(name) != wanted.inputs.get(name)
+        name
+        for name in record.inputs.keys() | wanted.inputs.keys()
+        if record.inputs.get(name) != wanted.inputs.get(name)
     )
     return f"changed since it was measured: {', '.join(changed)}" if changed else None
 
 
-def newest_usable(records: list[Known], collector: str, wanted: Wanted) -> tuple[Known | None, str]:
+def newest_usable(records: list[Record], collector: str, wanted: Wanted) -> tuple[Record | None, str]:
     """The newest record of a collector that counts, and if none does, why the newest one does not."""
     own = sorted((r for r in records if r.collector == collector), key=lambda r: r.finished_at, reverse=True)
     for record in own:
@@ -81,7 +64,7 @@ def newest_usable(records: list[Known], collector: str, wanted: Wanted) -> tuple
     return None, (usable(own[0], wanted) or "") if own else "never measured"
 
 
-def judge_claim(claim: Claim, records: list[Known], wanted: Wanted, now: datetime) -> ClaimVerdict:
+def judge_claim(claim: Claim, records: list[Record], wanted: Wanted, now: datetime) -> ClaimVerdict:
     """Decide one claim at the time ``now`` (aware)."""
     record, why_none = newest_usable(records, claim.needs, wanted)
     if record is None:
@@ -92,7 +75,7 @@ def judge_claim(claim: Claim, records: list[Known], wanted: Wanted, now: datetim
 
 
 def _weigh(
-    claim: Claim, record: Known, results: tuple[CriterionResult, ...], now: datetime
+    claim: Claim, record: Record, results: tuple[CriterionResult, ...], now: datetime
 ) -> tuple[Verdict, tuple[str, ...]]:
     if record.finished_at > now + timedelta(minutes=5):
         return "NOT PROVEN", (f"measured in the future, at {record.finished_at:%Y-%m-%d %H:%M} UTC",)
@@ -128,7 +111,7 @@ def _verdict(
     verdict: Verdict,
     reasons: tuple[str, ...],
     criteria: tuple[CriterionResult, ...],
-    record: Known | None,
+    record: Record | None,
 ) -> ClaimVerdict:
     return ClaimVerdict(
         id=claim.id,

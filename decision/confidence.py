@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from decision.claims import ClaimVerdict, Known
+from decision.claims import ClaimVerdict
+from evidence.record import Record
 from evidence.results import RolloutResult, SoakResult
 
 _ORDER = ("REFUTED", "NOT PROVEN", "WAIVED", "PROVEN")
@@ -32,7 +33,7 @@ class Confidence(BaseModel):
     bounds: tuple[Bound, ...]
 
 
-def confidence_of(required: Sequence[ClaimVerdict], records: Sequence[Known]) -> Confidence:
+def confidence_of(required: Sequence[ClaimVerdict], records: Sequence[Record]) -> Confidence:
     """Summarise the required claims and the records that they rest on."""
     used = {c.record_id for c in required}
     bounds = []

@@ -7,11 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from decision.claims import ClaimVerdict, Known, Wanted, judge_claim
+from decision.claims import ClaimVerdict, Wanted, judge_claim
 from decision.confidence import Confidence, confidence_of
 from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan import Plan, RiskLevel
 from decision.risk import RiskVerdict, judge_risks, overall_risk
+from evidence.record import Record
 
 DecisionWord = Literal["GO", "CONDITIONAL GO", "NO-GO", "HOLD"]
 
@@ -79,7 +80,7 @@ class Decision(BaseModel):
 
 def decide(
     plan: Plan,
-    records: Sequence[Known],
+    records: Sequence[Record],
     wanted: Mapping[str, Wanted],
     *,
     level: Level,

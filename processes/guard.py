@@ -31,7 +31,7 @@ def main() -> None:
     pid_fd, grace_s, argv = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        command = subprocess.Popen(  # noqa: S603
+        command = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
