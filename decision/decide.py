@@ -31,7 +31,7 @@ class ApprovalNeeded(BaseModel):
 
 
 class MissingStep(BaseModel):
-    """One step of the cheapest path to GO. ``hours`` is the time the measurement itself takes; None for a person's act."""
+    """One step of the cheapest path to GO. ``hours`` is what the measurement itself takes; None for a person's act."""
 
     model_config = ConfigDict(frozen=True)
 

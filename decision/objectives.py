@@ -1,4 +1,4 @@
-"""Service level objectives and rollout stages of a plan: said once, read by judge, load limits, alert rules and report."""
+"""Service level objectives and rollout stages: said once, read by judge, load limits, alert rules and report."""
 
 from typing import Literal
 

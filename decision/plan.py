@@ -227,7 +227,8 @@ def _broken_references(plan: Plan) -> Iterator[str]:
             if rule.role not in plan.people:
                 yield f"approvals at {level} need the role {rule.role!r}, which people does not have"
             elif plan.people[rule.role].machine:
-                yield f"approvals at {level}: {plan.people[rule.role].name} is a machine and never counts as an approver"
+                name = plan.people[rule.role].name
+                yield f"approvals at {level}: {name} is a machine and never counts as an approver"
     for level in LEVELS:
         if not any(level in claim.gates for claim in plan.claims):
             yield f"no claim gates the level {level}: it would be reached without evidence"

@@ -14,7 +14,7 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 _AMOUNT: dict[str, JsonValue] = {"amount": True}
-"""Marks a field that says how much was seen: falling short of a limit means too little was seen, not that it was bad."""
+"""Marks a field that says how much was seen: falling short of a limit means too little, not bad."""
 
 
 class Result(BaseModel):
