@@ -66,7 +66,7 @@ class Margin(NamedTuple):
 
 
 def parse_margin(text: object) -> Margin:
-    """``0.5pp`` → absolute 0.005; ``10%`` → relative 0.1; ``20`` → absolute 20 in the metric's unit. Raises ValueError."""
+    """``0.5pp`` → absolute 0.005; ``10%`` → relative 0.1; ``20`` → absolute 20. Raises ValueError."""
     if isinstance(text, Margin):
         return text
     if isinstance(text, str):
