@@ -1,7 +1,7 @@
 """What a plan's ``collect`` section may ask for: one model per kind of evidence."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,12 +11,19 @@ TargetName = Literal["stable", "candidate"]
 
 
 class _Collect(BaseModel):
+    """What all kinds share. ``uses`` names the parts of the plan that the measurement depends on besides its own."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+    uses: ClassVar[frozenset[Literal["targets", "slo", "rollout"]]] = frozenset()
 
     owner: str = Field(default="operator", description="the person of the plan who sees to it")
     inputs: tuple[Path, ...] = Field(
         default=(), description="files and folders that the measurement depends on besides the subject"
     )
+
+    def files(self) -> tuple[Path, ...]:
+        """The files and folders, relative to the plan, that the measurement reads besides the subject."""
+        return self.inputs
 
 
 class TestSuiteCollect(_Collect):
@@ -34,6 +41,7 @@ class TestSuiteCollect(_Collect):
 class ContractCollect(_Collect):
     """Check a running target's HTTP contract."""
 
+    uses = frozenset({"targets"})
     kind: Literal["contract"]
     target: TargetName = "candidate"
     checks: tuple[dict[str, Any], ...]
@@ -46,20 +54,30 @@ class DataQualityCollect(_Collect):
     suite: str
     data: Path
 
+    def files(self) -> tuple[Path, ...]:
+        """The inputs, and the data."""
+        return (*self.inputs, self.data)
+
 
 class LoadCollect(_Collect):
     """Load a target at a stated arrival rate; its length is the profile's ``load``."""
 
+    uses = frozenset({"targets", "slo"})
     kind: Literal["load"]
     target: TargetName = "candidate"
     users: Path
     journey: str
     rate: RatePerS
 
+    def files(self) -> tuple[Path, ...]:
+        """The inputs, and the users."""
+        return (*self.inputs, self.users)
+
 
 class SoakCollect(_Collect):
     """Soak a target, beside a control under the same load if one is named; its length is the profile's ``soak``."""
 
+    uses = frozenset({"targets", "slo"})
     kind: Literal["soak"]
     target: TargetName = "candidate"
     control: TargetName | None = None
@@ -70,10 +88,15 @@ class SoakCollect(_Collect):
     limit_per_day: Number = 0.05
     segment: DurationS = 1800.0
 
+    def files(self) -> tuple[Path, ...]:
+        """The inputs, and the users."""
+        return (*self.inputs, self.users)
+
 
 class DrillCollect(_Collect):
     """Rehearse a rollback, or a fault of an external API."""
 
+    uses = frozenset({"targets"})
     kind: Literal["drill"]
     drill: Literal["rollback", "external-api"]
     users: Path | None = None
@@ -84,14 +107,23 @@ class DrillCollect(_Collect):
     requests: dict[str, Any] = Field(default_factory=dict)
     answer_within: DurationS = 5.0
 
+    def files(self) -> tuple[Path, ...]:
+        """The inputs, and the users."""
+        return (*self.inputs, *([self.users] if self.users else []))
+
 
 class MonitoringCollect(_Collect):
     """Check that the monitoring watches the targets."""
 
+    uses = frozenset({"targets", "slo"})
     kind: Literal["monitoring"]
     metric_names: tuple[str, ...]
     log_fields: tuple[str, ...]
     dashboards: tuple[Path, ...] = ()
+
+    def files(self) -> tuple[Path, ...]:
+        """The inputs, and the dashboards."""
+        return (*self.inputs, *self.dashboards)
 
 
 class DocumentFile(BaseModel):
@@ -109,17 +141,26 @@ class DocumentationCollect(_Collect):
     """Measure documents."""
 
     kind: Literal["documentation"]
-    files: tuple[DocumentFile, ...]
+    documents: tuple[DocumentFile, ...]
+
+    def files(self) -> tuple[Path, ...]:
+        """The inputs, and the documents."""
+        return (*self.inputs, *(file.path for file in self.documents))
 
 
 class RolloutCollect(_Collect):
     """Rehearse the plan's rollout on live traffic, with short stages but the plan's limits and numbers of requests."""
 
+    uses = frozenset({"targets", "slo", "rollout"})
     kind: Literal["rollout"]
     users: Path
     journey: str
     rate: RatePerS
     timeout: DurationS = 600.0
+
+    def files(self) -> tuple[Path, ...]:
+        """The inputs, and the users."""
+        return (*self.inputs, self.users)
 
 
 Collect = Annotated[

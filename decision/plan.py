@@ -45,6 +45,7 @@ class TargetSpec(_Part):
     metrics: str | None = None
     cwd: Path = Path()
     env: dict[str, str] = Field(default_factory=dict)
+    inputs: tuple[Path, ...] = Field(default=(), description="files that it reads and that are not part of the subject")
 
     @field_validator("start")
     @classmethod

@@ -1,0 +1,123 @@
+"""Digests of what a measurement depends on: the subject, and the inputs of each collector.
+
+A folder's digest is in-toto's ``dirHash1``: the sha256 of the sorted ``sha256sum`` lines of its files, which
+``find . -type f | cut -c3- | LC_ALL=C sort | xargs -r sha256sum | sha256sum`` gives too (byte-compiled Python apart).
+"""
+
+import hashlib
+import importlib.util
+import os.path
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import rfc8785
+from pydantic import BaseModel
+
+from decision.claims import Wanted
+from decision.collect import DataQualityCollect, TestSuiteCollect
+from decision.plan_file import PlanFile
+from evidence.record import Subject
+from processes.errors import UsageError
+
+
+def subject_of(plan_file: PlanFile) -> Subject:
+    """The subject of a plan as it is on disk now. Raises UsageError when its source is no folder."""
+    spec = plan_file.plan.subject
+    source = plan_file.resolve(spec.source)
+    if not source.is_dir():
+        raise UsageError(f"{plan_file.path}: subject.source: {source} is no folder")
+    return Subject(name=spec.name, version=spec.version, digest=folder_digest(source), commit=_commit(source))
+
+
+def wanted_of(plan_file: PlanFile) -> dict[str, Wanted]:
+    """What the evidence of each collector must have been measured on, to count for the plan as it is on disk now."""
+    subject = subject_of(plan_file).digest
+    return {name: Wanted(subject=subject, inputs=inputs_of(plan_file, name)) for name in plan_file.plan.collect}
+
+
+def inputs_of(plan_file: PlanFile, collector: str) -> dict[str, str]:
+    """The digest of each input of one collector: its part of the plan, and the files and folders that it reads."""
+    plan = plan_file.plan
+    collect = plan.collect[collector]
+    parts = {
+        "targets": lambda: _digest_of(plan.targets),
+        "slo": lambda: json_digest({name: o.model_dump(mode="json") for name, o in plan.slo.items()}),
+        "rollout": lambda: _digest_of(plan.rollout),
+    }
+    inputs = {"plan collect": _digest_of(collect)} | {f"plan {part}": parts[part]() for part in sorted(collect.uses)}
+    paths = [*collect.files()]
+    if "targets" in collect.uses:
+        paths += [*plan.targets.stable.inputs, *plan.targets.candidate.inputs]
+    if isinstance(collect, TestSuiteCollect):
+        paths += _paths_in_command(plan_file, collect)
+    if isinstance(collect, DataQualityCollect):
+        paths += _module_files(collect.suite)
+    for path in {plan_file.resolve(p) for p in paths}:
+        inputs[_name(path, plan_file.base)] = path_digest(path)
+    return inputs
+
+
+def path_digest(path: Path) -> str:
+    """``sha256:hex`` of a file, ``dirHash1:hex`` of a folder, ``missing`` of neither."""
+    if path.is_dir():
+        return folder_digest(path)
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else "missing"
+
+
+def folder_digest(folder: Path) -> str:
+    """The dirHash1 of a folder. Raises UsageError for a symbolic link, whose content the digest would not cover."""
+    files = []
+    for path in folder.rglob("*"):
+        if "__pycache__" in path.parts or path.suffix == ".pyc":
+            continue
+        if path.is_symlink():
+            raise UsageError(f"{path}: a symbolic link cannot be part of a digest")
+        if path.is_file():
+            files.append(path)
+    relative = sorted((p.relative_to(folder).as_posix().encode(), p) for p in files)
+    lines = b"".join(hashlib.sha256(p.read_bytes()).hexdigest().encode() + b"  " + name + b"\n" for name, p in relative)
+    return f"dirHash1:{hashlib.sha256(lines).hexdigest()}"
+
+
+def json_digest(value: object) -> str:
+    """``sha256:hex`` of a value as RFC 8785 canonical JSON."""
+    return f"sha256:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"  # type: ignore[arg-type]
+
+
+def _digest_of(part: BaseModel) -> str:
+    return json_digest(part.model_dump(mode="json"))
+
+
+def _paths_in_command(plan_file: PlanFile, collect: TestSuiteCollect) -> Iterator[Path]:
+    """The words of a test command that name files or folders (``tests/a.py::test_b`` names its file)."""
+    for word in shlex.split(collect.run):
+        path = plan_file.resolve(collect.cwd / word.split("::")[0])
+        if path.exists() and path != plan_file.resolve(collect.cwd):
+            yield path
+
+
+def _module_files(module: str) -> Iterator[Path]:
+    spec = importlib.util.find_spec(module)
+    if spec and spec.origin:
+        yield Path(spec.origin)
+
+
+def _name(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def _commit(source: Path) -> str | None:
+    """The commit of the repository that holds the source, with ``-dirty`` when the source differs from it."""
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(source), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return described.stdout.strip() or None if described.returncode == 0 else None
