@@ -64,9 +64,13 @@ def newest_usable(records: list[Record], collector: str, wanted: Wanted) -> tupl
     return None, (usable(own[0], wanted) or "") if own else "never measured"
 
 
-def judge_claim(claim: Claim, records: list[Record], wanted: Wanted, now: datetime) -> ClaimVerdict:
-    """Decide one claim at the time ``now`` (aware)."""
+def judge_claim(
+    claim: Claim, records: list[Record], wanted: Wanted, now: datetime, failure: str | None = None
+) -> ClaimVerdict:
+    """Decide one claim at the time ``now`` (aware). ``failure`` says why the last attempt to measure it failed."""
     record, why_none = newest_usable(records, claim.needs, wanted)
+    if failure:
+        return _verdict(claim, "NOT PROVEN", (f"errored: {failure}",), (), None)
     if record is None:
         return _verdict(claim, "NOT PROVEN", (f"no evidence from {claim.needs}: {why_none}",), (), None)
     results = tuple(evaluate(field, criterion, record.result) for field, criterion in claim.criteria.items())

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -87,13 +88,17 @@ def decide(
     now: datetime,
     plan_digest: str,
     invalid_records: Sequence[str] = (),
+    failures: Mapping[str, str] = MappingProxyType({}),
 ) -> Decision:
     """Decide ``level`` for the subject and inputs that ``wanted`` names for each collector.
 
     ``invalid_records`` are ids of records that failed verification: with any of them the answer is NO-GO.
+    ``failures`` says of collectors why their last attempt measured nothing.
     """
     known = list(records)
-    claims = tuple(judge_claim(claim, known, wanted[claim.needs], now) for claim in plan.claims)
+    claims = tuple(
+        judge_claim(claim, known, wanted[claim.needs], now, failures.get(claim.needs)) for claim in plan.claims
+    )
     approvals = _approvals_missing(plan, LEVELS)
     authorized = _authorized_level(claims, approvals) if not invalid_records else None
     required = [c for c in claims if set(c.gates) & set(levels_up_to(level))]

@@ -1,0 +1,1 @@
+"""The ``gonogo`` command, one file per group of commands."""

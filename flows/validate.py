@@ -1,0 +1,26 @@
+"""The flow that runs test suites."""
+
+from pathlib import Path
+
+from collectors.test_suite import run_test_suite
+from prefect import flow
+
+from decision.collect import TestSuiteCollect
+from evidence.measurement import Measurement
+from flows.measuring import Step, record_measurement
+
+
+@flow(name="validate", flow_run_name="validate {collect}")
+def validate(plan: Path, collect: str, profile: str = "quick", home: Path = Path(".gonogo")) -> str:
+    """Run one test suite of the plan in a subprocess and record its totals; returns the record id."""
+    return record_measurement(plan, collect, profile, home, TestSuiteCollect, _run)
+
+
+def _run(step: Step[TestSuiteCollect]) -> Measurement:
+    return run_test_suite(
+        step.collect.run,
+        cwd=step.plan_file.resolve(step.collect.cwd),
+        work_dir=step.work_dir,
+        timeout_s=step.collect.timeout,
+        junit=step.collect.junit,
+    )
