@@ -90,16 +90,18 @@ def _weigh(
     if record.outcome == "errored":
         return "NOT PROVEN", (f"errored: {record.summary}",)
     missed = tuple(r for r in results if r.holds == "no")
-    short = tuple(r for r in results if r.holds in ("too-little", "undetermined"))
+    too_little = tuple(r for r in results if r.holds == "too-little")
+    undetermined = tuple(r for r in results if r.holds == "undetermined")
+    reasons = tuple(_reason(r) for r in (*too_little, *undetermined, *missed))
     if record.outcome == "inconclusive":
-        if missed or short:
-            return "NOT PROVEN", tuple(_reason(r) for r in (*short, *missed))
-        return "NOT PROVEN", (f"inconclusive: {record.summary}",)
-    if missed:
-        return "REFUTED", tuple(_reason(r) for r in missed)
-    if short:
-        failed = record.outcome == "failed" and all(r.holds == "too-little" for r in short)
-        return "REFUTED" if failed else "NOT PROVEN", tuple(_reason(r) for r in short)
+        return "NOT PROVEN", reasons or (f"inconclusive: {record.summary}",)
+    if too_little and record.outcome == "passed":
+        # What was seen so far is fine by the collector's own checks, but not enough to speak for the claim.
+        return "NOT PROVEN", reasons
+    if missed or too_little:
+        return "REFUTED", reasons
+    if undetermined:
+        return "NOT PROVEN", reasons
     return "PROVEN", ()
 
 

@@ -173,6 +173,18 @@ class Schedule(_Part):
         return at
 
 
+Place = tuple[str | int, ...]
+"""Where in the plan: keys and list positions."""
+
+
+class BrokenReferences(ValueError):
+    """Parts of a plan that do not fit together, each with its place."""
+
+    def __init__(self, problems: list[tuple[Place, str]]) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
+
+
 class Plan(_Part):
     """A release plan. References between its parts are checked; a claim that nothing could satisfy is an error."""
 
@@ -201,7 +213,7 @@ class Plan(_Part):
     def _holds_together(self) -> "Plan":
         problems = list(_broken_references(self))
         if problems:
-            raise ValueError("; ".join(problems))
+            raise BrokenReferences(problems)
         return self
 
     def claim(self, claim_id: str) -> Claim:
@@ -212,39 +224,54 @@ class Plan(_Part):
         raise KeyError(claim_id)
 
 
-def _broken_references(plan: Plan) -> Iterator[str]:
-    ids = [claim.id for claim in plan.claims]
-    yield from (f"claim id {claim_id} is used twice" for claim_id in sorted({i for i in ids if ids.count(i) > 1}))
-    for claim in plan.claims:
-        if claim.needs not in plan.collect:
-            yield f"claim {claim.id} needs {claim.needs!r}, which collect does not have"
-        else:
-            yield from (f"claim {claim.id}: {p}" for p in problems_of(plan.collect[claim.needs].kind, claim.criteria))
-    known = set(ids)
-    for where, references in _claim_references(plan):
-        yield from (f"{where} names the claim {ref!r}, which does not exist" for ref in references if ref not in known)
-    for level, rules in plan.approvals.items():
-        for rule in rules:
-            if rule.role not in plan.people:
-                yield f"approvals at {level} need the role {rule.role!r}, which people does not have"
-            elif plan.people[rule.role].machine:
-                name = plan.people[rule.role].name
-                yield f"approvals at {level}: {name} is a machine and never counts as an approver"
+def _broken_references(plan: Plan) -> Iterator[tuple[Place, str]]:
+    yield from _wrong_claims(plan)
+    yield from _wrong_claim_references(plan)
+    yield from _wrong_people(plan)
     for level in LEVELS:
         if not any(level in claim.gates for claim in plan.claims):
-            yield f"no claim gates the level {level}: it would be reached without evidence"
+            yield ("claims",), f"no claim gates the level {level}: it would be reached without evidence"
+
+
+def _wrong_claims(plan: Plan) -> Iterator[tuple[Place, str]]:
+    seen: set[str] = set()
+    for index, claim in enumerate(plan.claims):
+        if claim.id in seen:
+            yield ("claims", index, "id"), f"{claim.id} is used twice"
+        seen.add(claim.id)
+        if claim.needs not in plan.collect:
+            yield ("claims", index, "needs"), f"collect has no {claim.needs!r}; it has {', '.join(plan.collect)}"
+        else:
+            for problem in problems_of(plan.collect[claim.needs].kind, claim.criteria):
+                yield ("claims", index, "criteria"), problem
+
+
+def _wrong_claim_references(plan: Plan) -> Iterator[tuple[Place, str]]:
+    references: list[tuple[Place, tuple[str, ...]]] = [
+        *((("summary", i, "claims"), group.claims) for i, group in enumerate(plan.summary)),
+        *(
+            (("achievements", i, "lines", j, "claims"), line.claims)
+            for i, heading in enumerate(plan.achievements)
+            for j, line in enumerate(heading.lines)
+        ),
+        *((("risks", i, "proven_by"), risk.proven_by) for i, risk in enumerate(plan.risks)),
+        *((("contingencies", i, "proven_by"), c.proven_by) for i, c in enumerate(plan.contingencies)),
+    ]
+    known = {claim.id for claim in plan.claims}
+    for place, claims in references:
+        for claim_id in claims:
+            if claim_id not in known:
+                yield place, f"there is no claim {claim_id!r}"
+
+
+def _wrong_people(plan: Plan) -> Iterator[tuple[Place, str]]:
+    for level, rules in plan.approvals.items():
+        for index, rule in enumerate(rules):
+            place: Place = ("approvals", level, index, "role")
+            if rule.role not in plan.people:
+                yield place, f"people has no {rule.role!r}; it has {', '.join(plan.people)}"
+            elif plan.people[rule.role].machine:
+                yield place, f"{plan.people[rule.role].name} is a machine and never counts as an approver"
     for name, collect in plan.collect.items():
         if collect.owner not in plan.people:
-            yield f"collect {name} is owned by {collect.owner!r}, which people does not have"
-
-
-def _claim_references(plan: Plan) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for group in plan.summary:
-        yield f"summary line {group.says!r}", group.claims
-    for heading in plan.achievements:
-        for line in heading.lines:
-            yield f"achievement {line.says!r}", line.claims
-    for risk in plan.risks:
-        yield f"risk {risk.risk!r}", risk.proven_by
-    for contingency in plan.contingencies:
-        yield f"contingency {contingency.says!r}", contingency.proven_by
+            yield ("collect", name), f"its owner {collect.owner!r} is not among people: {', '.join(plan.people)}"

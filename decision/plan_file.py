@@ -1,7 +1,7 @@
 """Read a release plan from YAML; every error names file, line, key and what was expected."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from decision.plan import Plan
+from decision.plan import BrokenReferences, Plan
 from processes.errors import UsageError
 
 
@@ -58,7 +58,8 @@ def read_plan(path: Path) -> PlanFile:
     try:
         plan = Plan.model_validate(_plain(document))
     except ValidationError as error:
-        raise PlanError("\n".join(_explain(path, document, details) for details in error.errors())) from error
+        lines = [line for details in error.errors() for line in _explain(path, document, details)]
+        raise PlanError("\n".join(lines)) from error
     return PlanFile(plan=plan, path=path.resolve(), digest=hashlib.sha256(content).hexdigest())
 
 
@@ -74,16 +75,24 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def _explain(path: Path, document: CommentedMap, details: Any) -> str:
-    location = [part for part in details["loc"] if part != "[key]"]
-    line, key = _place(document, location)
+def _explain(path: Path, document: CommentedMap, details: Any) -> Iterator[str]:
+    cause = details.get("ctx", {}).get("error")
+    if isinstance(cause, BrokenReferences):
+        for place, message in cause.problems:
+            yield _at(path, document, place, message)
+        return
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
-        message = f"is missing: expected the key {location[-1]!r}"
+        message = f"is missing: expected the key {details['loc'][-1]!r}"
     elif details["type"] == "extra_forbidden":
         message = "is not a key that gonogo knows here"
-    elif not isinstance(details["input"], dict | list | tuple) and details["type"] != "value_error":
+    elif details["type"] != "value_error" and not isinstance(details["input"], dict | list | tuple):
         message = f"{message}, not {details['input']!r}"
+    yield _at(path, document, details["loc"], message)
+
+
+def _at(path: Path, document: CommentedMap, location: Sequence[str | int], message: str) -> str:
+    line, key = _place(document, [part for part in location if part != "[key]"])
     return f"{path}:{line}: {key or 'plan'}: {message}"
 
 

@@ -47,7 +47,8 @@ def sign(statement: dict[str, Any], key: Ed25519PrivateKey) -> bytes:
 def verify(envelope: bytes, trusted: Collection[Ed25519PublicKey]) -> tuple[dict[str, Any], str]:
     """Return the statement and the id of the trusted key that signed it.
 
-    Only canonical envelopes with one signature are accepted, so that no byte can change unnoticed.
+    Only canonical envelopes with one signature and the right key id are accepted, so that no byte can change
+    unnoticed; the key id by itself decides nothing.
     Raises IntegrityError.
     """
     parsed = parse_strict(envelope)
@@ -65,6 +66,8 @@ def verify(envelope: bytes, trusted: Collection[Ed25519PublicKey]) -> tuple[dict
             key.verify(signature, signed)
         except InvalidSignature:
             continue
+        if parsed["signatures"][0].get("keyid") != key_id(key):
+            raise IntegrityError("names another key than the one that signed it")
         return parse_strict(payload), key_id(key)
     raise IntegrityError("is not signed by a trusted key")
 

@@ -1,0 +1,27 @@
+"""``gonogo analyze``: the analyses, on files of any origin."""
+
+from pathlib import Path
+
+from collectors.junit import read_junit
+from cyclopts import App
+
+from cli.options import Json
+from cli.output import print_json, print_text
+
+app = App(name="analyze", help="Analyse files of any origin.")
+
+
+@app.command
+def junit(*files: Path, json: Json = False) -> int:
+    """Recount JUnit XML files of any dialect; a retried test counts once."""
+    totals = read_junit(files)
+    counts = totals.as_json()
+    if json:
+        print_json(counts)
+        return 0
+    for name, value in counts.items():
+        if name != "problems":
+            print_text(f"{name:<11} {value}")
+    for problem in totals.problems:
+        print_text(f"problem     {problem}")
+    return 0

@@ -1,0 +1,94 @@
+"""``gonogo authorize``: the main job."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from reports.render import render_html, render_json, render_text
+from reports.view import RunFacts, build_view
+
+from cli.options import DEFAULT_HOME, Home, Json
+from cli.output import print_text
+from cli.progress import progress_on_stderr
+from decision.levels import Level
+from decision.plan_file import PlanFile, read_plan
+from evidence.store import open_store
+from flows.authorization import Pending, conclude, pending, record_decision
+from flows.measuring import profile_of
+from flows.progress import report_progress
+from processes.errors import UsageError
+
+
+def authorize(
+    plan: Path,
+    *,
+    level: Level = "full",
+    profile: str = "quick",
+    output: Path | None = None,
+    rerun: Annotated[Sequence[str], Parameter(negative="")] = (),
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> int:
+    """Run what is missing or stale, decide, and print the authorization report.
+
+    Exit code: 0 GO, 10 CONDITIONAL GO, 20 NO-GO, 30 HOLD.
+
+    Parameters
+    ----------
+    plan
+        The release plan.
+    level
+        The authorization level asked for.
+    profile
+        How long load and soak take: a profile of the plan.
+    output
+        Where the report's files go (default: reports/ in the home).
+    rerun
+        Measure this collector again although its evidence is fresh (may be repeated).
+    """
+    started_at = datetime.now(UTC)
+    plan_file = read_plan(plan)
+    profile_of(plan_file, profile)
+    if unknown := sorted(set(rerun) - set(plan_file.plan.collect)):
+        raise UsageError(f"--rerun {unknown[0]}: the plan collects {', '.join(plan_file.plan.collect)}")
+    home = home.resolve()
+    store = open_store(home)
+    with progress_on_stderr():
+        missing, fresh = pending(plan_file, store, profile=profile, rerun=rerun)
+        for record in fresh:
+            report_progress(record.collector, 1.0, f"reused, measured {record.finished_at:%Y-%m-%d %H:%M} UTC")
+        failures = _measure(plan_file, missing, profile, home) if missing else {}
+    conclusion = conclude(
+        plan_file, store, level=level, failures=failures, reused=tuple(record.collector for record in fresh)
+    )
+    view = build_view(plan_file, conclusion.decision, conclusion.records, RunFacts.of(conclusion, store, home))
+    text = render_text(view)
+    record_decision(plan_file, store, conclusion, text, started_at)
+    folder = (output or home / "reports" / plan_file.plan.release).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("txt", text), ("html", render_html(view)), ("json", render_json(view))):
+        (folder / f"report.{name}").write_text(content, encoding="utf-8")
+    if json:
+        print(render_json(view))
+    else:
+        print_text(text)
+        print_text(f"Report: {os.path.relpath(folder)}/report.txt, report.html, report.json")
+    return conclusion.decision.exit_code
+
+
+def _measure(plan_file: PlanFile, missing: Sequence[Pending], profile: str, home: Path) -> dict[str, str]:
+    """Run the missing collectors as Prefect flows, on an embedded API where none is given."""
+    from flows.orchestrator import orchestrator, wait_for_orchestrator
+
+    for item in missing:
+        report_progress(item.collector, None, f"to be measured: {item.why}")
+    with orchestrator(home) as server:
+        report_progress("prefect", 0.0, "starts")
+        from flows.authorize import authorize as authorize_flow  # heavy imports, beside the server's start
+
+        wait_for_orchestrator(server)
+        report_progress("prefect", 1.0, "ready")
+        return authorize_flow(plan_file.path, [item.collector for item in missing], profile=profile, home=home)

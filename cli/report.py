@@ -1,0 +1,32 @@
+"""``gonogo report``: render the report again without running anything."""
+
+from pathlib import Path
+from typing import Literal
+
+from reports.render import render_html, render_json, render_text
+from reports.view import RunFacts, build_view
+
+from cli.options import DEFAULT_HOME, Home
+from cli.output import print_text
+from decision.levels import Level
+from decision.plan_file import read_plan
+from evidence.store import open_store
+from flows.authorization import conclude
+
+_RENDERERS = {"text": render_text, "html": render_html, "json": render_json}
+
+
+def report(
+    plan: Path, *, level: Level = "full", format: Literal["text", "html", "json"] = "text", home: Home = DEFAULT_HOME
+) -> int:
+    """Decide on the evidence that the ledger holds now and print the report; runs and records nothing.
+
+    Exit code: 0 GO, 10 CONDITIONAL GO, 20 NO-GO, 30 HOLD.
+    """
+    plan_file = read_plan(plan)
+    home = home.resolve()
+    store = open_store(home)
+    conclusion = conclude(plan_file, store, level=level)
+    view = build_view(plan_file, conclusion.decision, conclusion.records, RunFacts.of(conclusion, store, home))
+    print_text(_RENDERERS[format](view))
+    return conclusion.decision.exit_code

@@ -1,0 +1,64 @@
+"""The flow that runs what is missing and leaves the decision to ``flows.authorization``."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+
+from prefect import flow
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from decision.plan_file import read_plan
+from flows.check_data import check_data
+from flows.check_documents import check_documents
+from flows.check_monitoring import check_monitoring
+from flows.drill import drill
+from flows.load import load
+from flows.probe import probe
+from flows.progress import report_progress
+from flows.rollout import rollout
+from flows.soak import soak
+from flows.validate import validate
+from processes.errors import GonogoError
+
+_FLOW_OF: dict[str, Callable[..., str]] = {
+    "test-suite": validate,
+    "contract": probe,
+    "data-quality": check_data,
+    "load": load,
+    "soak": soak,
+    "drill": drill,
+    "monitoring": check_monitoring,
+    "documentation": check_documents,
+    "rollout": rollout,
+}
+
+_NOT_TIMED = frozenset({"test-suite", "data-quality", "documentation"})
+"""Kinds that measure no latency: they may share the machine with each other. All others run alone."""
+
+
+@flow(name="authorize", flow_run_name="authorize {plan}")
+def authorize(
+    plan: Path, collectors: Sequence[str], profile: str = "quick", home: Path = Path(".gonogo")
+) -> dict[str, str]:
+    """Measure each of ``collectors``; returns, for those that could not be measured, why."""
+    kinds = {name: read_plan(plan).plan.collect[name].kind for name in collectors}
+    failures: dict[str, str] = {}
+
+    def measure(name: str) -> None:
+        try:
+            _FLOW_OF[kinds[name]](plan=plan, collect=name, profile=profile, home=home)
+        except GonogoError as error:
+            failures[name] = str(error).splitlines()[0]
+            report_progress(name, 1.0, f"errored: {failures[name]}")
+
+    # Each synchronous flow run waits about 1 s for its heartbeat thread; these are watched by this process instead.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            together = [pool.submit(copy_context().run, measure, n) for n in collectors if kinds[n] in _NOT_TIMED]
+            for future in together:
+                future.result()
+        for name in collectors:
+            if kinds[name] not in _NOT_TIMED:
+                measure(name)
+    return failures

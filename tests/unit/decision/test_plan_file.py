@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from decision.plan_file import PlanError, read_plan
+from tests.unit.decision.factories import PLAN
+
+
+def test_a_valid_plan_is_read(plan_path: Path) -> None:
+    plan_file = read_plan(plan_path)
+    assert plan_file.plan.claim("memory").criteria["hours_under_load"].at_least == 72
+    assert plan_file.resolve(Path("x")) == plan_path.parent / "x"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("share: 100%", "share: 90%", ":36: rollout.stages: the last stage must have a share of 100%"),
+        ("max_age: 24h", "max_age: 24 hours", "claims.0.max_age: expected a duration"),
+        ("title: Shop 2\n", "", "title: is missing"),
+        ("title: Shop 2", "titel: Shop 2", "plan.yaml:3: titel: is not a key"),
+        ("needs: tests", "needs: test", ":20: claims.0.needs: collect has no 'test'; it has tests, documents, soak"),
+        ("failed: {equals: 0}", "fails: {equals: 0}", "claims.0.criteria: test-suite evidence has no field 'fails'"),
+        ("claims: [works, written]", "claims: [works, writen]", "summary.0.claims: there is no claim 'writen'"),
+        ("kind: soak, users", "kind: soke, users", "collect.soak"),
+        ("version: 1\n", "version: 1\nversion: 1\n", ":2: "),
+        ("gates: [full]}", "gates: [everything]}", "claims.2.gates.0"),
+        ("{name: Ada}", "{name: Ada, machine: true}", "never counts as an approver"),
+        ("python -m http.server {port}", "python -m http.server", "expected {port}"),
+        ("2026-01-12T12:00Z", "2026-01-12T12:00", "expected a time with its zone"),
+    ],
+)
+def test_a_wrong_plan_names_the_place_and_what_was_expected(plan_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in PLAN
+    plan_path.write_text(PLAN.replace(old, new))
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_path)
+    assert expected in str(caught.value)
+    assert str(plan_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"a: [", b"\xff\xfe", b"a: &x [*x]"])
+def test_what_is_no_plan_at_all_is_one_clear_error(plan_path: Path, content: bytes) -> None:
+    plan_path.write_bytes(content)
+    with pytest.raises(PlanError, match=r"plan\.yaml"):
+        read_plan(plan_path)
+
+
+def test_a_time_with_seconds_keeps_its_zone(plan_path: Path) -> None:
+    plan_path.write_text(PLAN.replace('"2026-01-12T12:00Z"', "2026-01-12T12:00:00Z"))
+    deploy = read_plan(plan_path).plan.schedule.deploy
+    assert deploy.isoformat() == "2026-01-12T12:00:00+00:00"
+
+
+def test_a_missing_plan_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="cannot be read"):
+        read_plan(tmp_path / "none.yaml")
