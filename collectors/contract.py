@@ -216,17 +216,5 @@ def _openapi(check: OpenApiCheck, conversation: Conversation, left_out: list[Lef
 
 
 def _exchanges(exchanges: Iterable[Exchange]) -> AttachmentContent:
-    lines = (
-        {
-            "method": exchange.method,
-            "path": exchange.path,
-            "status": exchange.status,
-            "media_type": exchange.media_type,
-            "elapsed_ms": round(exchange.elapsed_ms, 3),
-            "body": exchange.text[:10_000],
-            "error": exchange.error,
-        }
-        for exchange in exchanges
-    )
-    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    content = "".join(json.dumps(exchange.record()) + "\n" for exchange in exchanges).encode()
     return AttachmentContent("contract-exchanges.jsonl", "application/jsonl", content)

@@ -84,6 +84,18 @@ class Exchange:
         """How messages refer to it."""
         return f"{self.method} {self.path}"
 
+    def record(self) -> dict[str, JsonValue]:
+        """What evidence keeps of it: the first 10,000 characters of the body, and no header."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "media_type": self.media_type,
+            "elapsed_ms": round(self.elapsed_ms, 3),
+            "body": self.text[:10_000],
+            "error": self.error,
+        }
+
 
 @dataclass
 class Conversation:
