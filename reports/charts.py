@@ -1,0 +1,181 @@
+"""The data of the charts: what is plotted, in which units, beside which limit. How it is drawn is in ``plots``."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Literal
+
+from evidence.record import Record
+from evidence.results import Result, RolloutResult, SoakResult, TestSuiteResult
+from reports.formats import count, number, optional_percent, percent
+from reports.part import Part
+
+
+class LineChart(Part):
+    """One series over hours. ``slope`` (units an hour) draws a trend through the medians."""
+
+    kind: Literal["line"] = "line"
+    title: str
+    note: str
+    x_label: str
+    y_label: str
+    points: tuple[tuple[float, float], ...]
+    limit: float | None = None
+    slope: float | None = None
+
+
+class Difference(Part):
+    """Canary minus stable with its interval (None: unbounded); harm is a difference above ``margin``."""
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    margin: float | None
+    verdict: str
+
+
+class DifferenceChart(Part):
+    """Differences of one metric, stage by stage."""
+
+    kind: Literal["difference"] = "difference"
+    title: str
+    note: str
+    x_label: str
+    scale: float
+    rows: tuple[Difference, ...]
+
+
+class Bar(Part):
+    """A labelled bar made of named lengths."""
+
+    label: str
+    parts: tuple[tuple[str, float], ...]
+    text: str
+
+
+class BarChart(Part):
+    """Bars: stacked (parts of a whole) or paired (one beside the other)."""
+
+    kind: Literal["bars"] = "bars"
+    title: str
+    note: str
+    stacked: bool
+    rows: tuple[Bar, ...]
+
+
+Chart = LineChart | DifferenceChart | BarChart
+
+
+def charts_of(result: Result, limits: Mapping[str, float]) -> tuple[Chart, ...]:
+    """The charts of one result; ``limits`` are the upper limits of claims by field."""
+    if isinstance(result, SoakResult):
+        return tuple(_soak(result, limits))
+    if isinstance(result, RolloutResult):
+        return tuple(_rollout(result))
+    return ()
+
+
+def test_totals(records: Sequence[Record]) -> tuple[Chart, ...]:
+    """One stacked bar for each test suite; nothing when there is none."""
+    rows = []
+    for record in records:
+        r = record.result
+        if isinstance(r, TestSuiteResult) and r.tests:
+            parts = (("passed", r.passed), ("failed", r.failed), ("errored", r.errors), ("skipped", r.skipped))
+            known = tuple((name, float(value)) for name, value in (*parts, ("flaky", r.flaky)) if value)
+            rows.append(Bar(label=record.collector, parts=known, text=f"{count(r.passed)}/{count(r.tests)} passed"))
+    note = "Every logical test counts once; skipped, errored and flaky tests stay in the total."
+    return (BarChart(title="Tests by suite", note=note, stacked=True, rows=tuple(rows)),) if rows else ()
+
+
+test_totals.__test__ = False  # type: ignore[attr-defined]
+
+
+def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
+    memory = tuple((s / 3600, rss) for s, rss, _ in result.series)
+    latency = tuple((s / 3600, p95) for s, _, p95 in result.series if p95 is not None)
+    upper = optional_percent(result.trend.growth_per_day_upper)
+    growth = (
+        f"Growth {optional_percent(result.growth_per_day)} a day, upper end of the 95 % interval {upper}"
+        f" (limit {percent(limits['growth_per_day'])})"
+        if "growth_per_day" in limits
+        else f"Growth {optional_percent(result.growth_per_day)} a day, upper end of the 95 % interval {upper}"
+    )
+    slope = (
+        median(y for _, y in memory) * result.growth_per_day / 24
+        if memory and result.growth_per_day is not None
+        else None
+    )
+    why = f" {result.trend.why}." if result.trend.why else ""
+    windows_without = len(result.series) - len(latency)
+    missing = f"; {windows_without} windows without a value" if windows_without else ""
+    charts: list[Chart] = []
+    if len(memory) > 1:
+        charts.append(
+            LineChart(
+                title="Memory over the soak",
+                note=f"{growth}: {result.trend.verdict}.{why} {number(result.hours_under_load)} h under load.",
+                x_label="hours since the start",
+                y_label="RSS in MB",
+                points=memory,
+                slope=slope,
+            )
+        )
+    if len(latency) > 1:
+        limit = limits.get("p95_ms")
+        charts.append(
+            LineChart(
+                title="Latency over the soak",
+                note=f"P95 of each window{missing}" + (f"; limit {number(limit)} ms." if limit else "."),
+                x_label="hours since the start",
+                y_label="P95 in ms",
+                points=latency,
+                limit=limit,
+            )
+        )
+    return charts
+
+
+def _rollout(result: RolloutResult) -> list[Chart]:
+    charts: list[Chart] = []
+    names = dict.fromkeys(metric.name for stage in result.stages for metric in stage.metrics)
+    for name in names:
+        rows = tuple(
+            Difference(
+                label=f"{stage.stage} {percent(stage.share)}",
+                value=metric.difference,
+                low=metric.interval.low if metric.interval else metric.difference,
+                high=metric.interval.high if metric.interval else metric.difference,
+                margin=metric.margin,
+                verdict=metric.verdict,
+            )
+            for stage in result.stages
+            for metric in stage.metrics
+            if metric.name == name and metric.difference is not None
+        )
+        if rows:
+            rate = name == "error-rate"
+            charts.append(
+                DifferenceChart(
+                    title=f"Canary minus stable: {name}",
+                    note="Dot: difference; line: its interval; dashed: the largest difference that counts as no worse.",
+                    x_label="percentage points" if rate else "difference in the unit of the metric",
+                    scale=100 if rate else 1,
+                    rows=rows,
+                )
+            )
+    bars = tuple(
+        Bar(label=f"{stage.stage} {percent(stage.share)}", parts=known, text="")
+        for stage in result.stages
+        if (
+            known := tuple(
+                (arm, value)
+                for arm, value in (("stable", stage.stable.p95_ms), ("canary", stage.canary.p95_ms))
+                if value is not None
+            )
+        )
+    )
+    if bars:
+        note = "P95 in milliseconds of all requests of each stage."
+        charts.append(BarChart(title="P95, stable and canary", note=note, stacked=False, rows=bars))
+    return charts

@@ -1,0 +1,104 @@
+"""The measured numbers of one record in one line, by its kind. Derived from the result, never from its summary."""
+
+from evidence.record import Record
+from evidence.results import (
+    ContractResult,
+    DataQualityResult,
+    DecisionResult,
+    DocumentationResult,
+    DrillResult,
+    LoadResult,
+    MonitoringResult,
+    Result,
+    RolloutResult,
+    SoakResult,
+    TestSuiteResult,
+)
+from reports.formats import count, number, optional_ms, optional_percent, plural
+
+
+def numbers_of(record: Record) -> str:
+    """What the record measured, with what was left out of it; a record that measured nothing valid says why."""
+    if record.outcome == "errored":
+        return f"errored: {record.summary}"
+    left_out = sum(x.count for x in record.left_out)
+    if isinstance(record.result, TestSuiteResult) and left_out == record.result.deselected:
+        left_out = 0  # already among the numbers, as deselected
+    said = _numbers(record.result) + (f"; {count(left_out)} left out" if left_out else "")
+    return f"inconclusive: {said}" if record.outcome == "inconclusive" else said
+
+
+def _numbers(result: Result) -> str:
+    match result:
+        case TestSuiteResult():
+            return _test_suite(result)
+        case ContractResult():
+            return (
+                f"{count(result.passed)}/{count(result.checks)} checks passed in {plural(result.requests, 'request')}"
+            )
+        case DataQualityResult():
+            errored = f", {count(result.errored)} could not be evaluated" if result.errored else ""
+            return (
+                f"{count(result.passed)}/{count(result.expectations)} expectations hold on {count(result.rows)} rows"
+                f" of {result.dataset}{errored}, {plural(result.unexpected_rows, 'unexpected row')}"
+            )
+        case LoadResult():
+            return (
+                f"{count(result.completed)} requests at {number(result.completed_rate)}/s of"
+                f" {number(result.offered_rate)}/s for {number(result.duration_s)} s,"
+                f" {optional_percent(result.error_rate)} errors, P95 {optional_ms(result.p95_ms)}"
+            )
+        case SoakResult():
+            return _soak(result)
+        case DrillResult():
+            steps = result.passed + result.failed
+            back = (
+                "recovery time unknown" if result.recovery_ms is None else f"back in {optional_ms(result.recovery_ms)}"
+            )
+            return (
+                f"{count(result.passed)}/{count(steps)} steps passed, {back},"
+                f" {plural(result.errors, 'error')} in {plural(result.requests, 'request')}"
+            )
+        case MonitoringResult():
+            return (
+                f"{result.targets_up}/{result.targets} targets up, {result.metrics_found}/{result.metrics_expected}"
+                f" metrics, {result.rules_loaded}/{result.rules} rules loaded, {result.alerts_proven}/{result.rules}"
+                f" alerts proven, {result.panels_with_data}/{result.panels} panels with data,"
+                f" {count(result.log_lines_parsed)}/{count(result.log_lines)} log lines parsed"
+            )
+        case DocumentationResult():
+            return f"{result.complete}/{result.documents} documents complete, {plural(result.lines, 'line')}"
+        case RolloutResult():
+            return (
+                f"{result.mode} {result.outcome}: {result.stages_completed}/{len(result.stages)} stages promoted,"
+                f" {plural(result.canary_errors, 'error')} in {plural(result.canary_requests, 'canary request')}"
+            )
+        case DecisionResult():
+            return f"{result.decision} at level {result.requested_level}"
+    raise TypeError(f"no numbers for {type(result).__name__}")
+
+
+def _test_suite(result: TestSuiteResult) -> str:
+    rest = ", ".join(
+        f"{count(value)} {word}"
+        for word, value in (
+            ("failed", result.failed),
+            ("errored", result.errors),
+            ("skipped", result.skipped),
+            ("flaky", result.flaky),
+        )
+        if value
+    )
+    excluded = "deselected unknown" if result.deselected is None else f"{count(result.deselected)} deselected"
+    return (
+        f"{count(result.passed)}/{count(result.tests)} tests passed ({optional_percent(result.pass_rate)})"
+        f"{', ' + rest if rest else ''}, {excluded}"
+    )
+
+
+def _soak(result: SoakResult) -> str:
+    growth = optional_percent(result.growth_per_day)
+    return (
+        f"{number(result.hours_under_load)} h under load, memory {result.verdict} ({growth} growth a day),"
+        f" {optional_percent(result.error_rate)} errors, P95 {optional_ms(result.p95_ms)}"
+    )

@@ -1,0 +1,1 @@
+"""The sections of the report, each as part of the view."""

@@ -1,0 +1,112 @@
+"""Who authorises what, over which hash, for how long; what is missing; what the decision covers."""
+
+from collections.abc import Mapping
+
+from decision.decide import Decision
+from decision.levels import Level, levels_up_to
+from decision.plan import Plan
+from reports.formats import minute, percent, plural, short
+from reports.part import Part
+from reports.sections.claim_lines import ClaimLine
+
+_DECISION_MARKS = {"GO": "✓", "CONDITIONAL GO": "!", "NO-GO": "✗", "HOLD": "…"}
+
+
+class AuthorizationPart(Part):
+    """The section."""
+
+    status: str
+    mark: str
+    decided_at: str
+    scheduled: str
+    approved_by: str
+    approvals_missing: tuple[str, ...]
+    waivers: tuple[str, ...]
+    evidence_root: str
+    plan_digest: str
+    authorises: str
+    window: str
+    reasons: tuple[str, ...]
+
+
+def decision_mark(decision: Decision) -> str:
+    """The mark beside the decision's word."""
+    return _DECISION_MARKS[decision.decision]
+
+
+def is_go(decision: Decision) -> bool:
+    """Whether the requested level is authorised."""
+    return decision.decision in ("GO", "CONDITIONAL GO")
+
+
+def authorization_part(plan: Plan, decision: Decision, claims: Mapping[str, ClaimLine]) -> AuthorizationPart:
+    """The section."""
+    level = decision.requested_level
+    return AuthorizationPart(
+        status=f"{decision.decision} FOR {level.upper()}",
+        mark=decision_mark(decision),
+        decided_at=minute(decision.decided_at),
+        scheduled=minute(plan.schedule.deploy),
+        approved_by="nobody" if _asked(plan, decision) else f"nobody: up to {level} the plan asks for no signature",
+        approvals_missing=tuple(f"{a.person} ({a.role}) for level {a.level}" for a in decision.approvals_missing),
+        waivers=tuple(f"{claim.id}: {claim.says}" for claim in claims.values() if claim.verdict == "WAIVED"),
+        evidence_root=decision.evidence_root,
+        plan_digest=decision.plan_digest,
+        authorises=authorises(plan, decision),
+        window=_window(plan, decision),
+        reasons=_reasons(decision, claims),
+    )
+
+
+def authorises(plan: Plan, decision: Decision) -> str:
+    """What this decision lets happen: one stage of one digest, or nothing."""
+    level, digest = decision.requested_level, short(decision.subject)
+    if not is_go(decision):
+        return f"nothing at level {level}."
+    return f"{_what(plan, level)} of {plan.subject.name} {plan.subject.version}, digest {digest}, and nothing else."
+
+
+def _asked(plan: Plan, decision: Decision) -> bool:
+    return any(plan.approvals.get(level) for level in levels_up_to(decision.requested_level))
+
+
+def _what(plan: Plan, level: Level) -> str:
+    if level == "rehearsal":
+        return "A rehearsal without production traffic"
+    stage = next((stage for stage in plan.rollout.stages if stage.name == level), None)
+    return f"The stage {level}" + (f" ({percent(stage.share)} of the traffic)" if stage else "")
+
+
+def _window(plan: Plan, decision: Decision) -> str:
+    if not is_go(decision):
+        return "none"
+    levels = set(levels_up_to(decision.requested_level))
+    required = [c for c in decision.claims if c.verdict == "PROVEN" and c.valid_until and levels & set(c.gates)]
+    first = min(required, key=lambda claim: claim.valid_until or decision.decided_at, default=None)
+    if first is None or first.valid_until is None:
+        return "none: no claim has evidence"
+    text = (
+        f"{minute(decision.decided_at)} to {minute(first.valid_until)}, when the evidence for {first.says!r} is too old"
+    )
+    deploy = plan.schedule.deploy
+    if decision.decided_at <= deploy <= first.valid_until:
+        return f"{text}; the scheduled deployment lies inside"
+    return f"{text}; the scheduled deployment ({minute(deploy)}) lies outside"
+
+
+def _reasons(decision: Decision, claims: Mapping[str, ClaimLine]) -> tuple[str, ...]:
+    required = [claim for claim in claims.values() if claim.required]
+    proven = sum(claim.verdict == "PROVEN" for claim in required)
+    levels = levels_up_to(decision.requested_level)
+    missing = sum(approval.level in levels for approval in decision.approvals_missing)
+    refuted = sum(claim.verdict == "REFUTED" for claim in required)
+    invalid = len(decision.invalid_records)
+    return (
+        f"{proven} of {plural(len(required), 'claim')} required for {decision.requested_level} proven.",
+        *([f"{plural(refuted, 'required claim')} refuted."] if refuted else []),
+        f"{plural(missing, 'signature')} missing for {decision.requested_level} or a level below it."
+        if missing
+        else f"No signature is missing for {decision.requested_level}.",
+        *([f"{plural(invalid, 'record')} of the ledger did not verify."] if invalid else []),
+        f"Overall risk: {decision.risk}.",
+    )

@@ -1,0 +1,144 @@
+"""What a result lists, as tables: checks, documents, stages, end points, gaps, tests that did not pass."""
+
+from collections.abc import Sequence
+
+from evidence.results import (
+    Check,
+    ContractResult,
+    DataQualityResult,
+    DocumentationResult,
+    DrillResult,
+    LatencySummary,
+    LoadResult,
+    MonitoringResult,
+    Result,
+    RolloutResult,
+    SoakResult,
+    StageResult,
+    TestSuiteResult,
+)
+from reports.formats import count, minute, number, optional_ms, optional_percent, percent
+from reports.part import Part
+
+LONGEST = 60
+"""Rows shown of one table; the caption says how many there are."""
+
+
+class EvidenceTable(Part):
+    """A table with a caption; all cells are text, the first column heads its row."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables_of(result: Result) -> tuple[EvidenceTable, ...]:
+    """The tables of one result; empty ones are left out."""
+    match result:
+        case TestSuiteResult():
+            found = [
+                _table("Tests that did not pass", ("Test",), [(name,) for name in result.not_passed]),
+                _table("Problems of the run", ("Problem",), [(problem,) for problem in result.problems]),
+            ]
+        case ContractResult() | DataQualityResult() | MonitoringResult():
+            found = [_checks("Checks", result.details)]
+        case DrillResult():
+            found = [_checks("Steps", result.steps)]
+        case DocumentationResult():
+            found = [_documents(result)]
+        case LoadResult():
+            found = [_endpoints(result.by_endpoint)]
+        case SoakResult():
+            rows = [(minute(gap.started_at), minute(gap.finished_at), gap.cause) for gap in result.gaps]
+            found = [_table("Gaps in the load", ("From", "To", "Cause"), rows)]
+        case RolloutResult():
+            found = [_arms(result.stages), _metrics(result.stages)]
+        case _:
+            found = []
+    return tuple(table for table in found if table.rows)
+
+
+def _table(caption: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> EvidenceTable:
+    shown = tuple(rows[:LONGEST])
+    if len(rows) > LONGEST:
+        caption = f"{caption} (the first {LONGEST} of {count(len(rows))})"
+    return EvidenceTable(caption=caption, columns=columns, rows=shown)
+
+
+def _checks(caption: str, checks: Sequence[Check]) -> EvidenceTable:
+    failed_first = sorted(checks, key=lambda check: check.passed)
+    rows = [(check.name, "passed" if check.passed else "failed", check.observed) for check in failed_first]
+    return _table(caption, ("Check", "Outcome", "Observed"), rows)
+
+
+def _documents(result: DocumentationResult) -> EvidenceTable:
+    rows = [
+        (
+            document.title or document.path,
+            document.path,
+            count(document.lines),
+            ", ".join(document.missing_sections) or "none",
+            ", ".join(document.dead_links) or "none",
+            "; ".join(document.problems) or "none",
+        )
+        for document in result.details
+    ]
+    return _table("Documents", ("Document", "Path", "Lines", "Missing sections", "Dead links", "Problems"), rows)
+
+
+def _endpoints(by_endpoint: dict[str, LatencySummary]) -> EvidenceTable:
+    rows = [
+        (
+            name,
+            count(latency.count),
+            *(
+                optional_ms(v)
+                for v in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)
+            ),
+        )
+        for name, latency in sorted(by_endpoint.items())
+    ]
+    return _table("Latency by end point", ("End point", "Requests", "Mean", "P50", "P95", "P99", "Max"), rows)
+
+
+def _arms(stages: Sequence[StageResult]) -> EvidenceTable:
+    rows = [
+        (
+            f"{stage.stage} ({percent(stage.share)})",
+            name,
+            count(arm.requests),
+            count(arm.errors),
+            optional_percent(arm.error_rate),
+            optional_ms(arm.mean_ms),
+            optional_ms(arm.p95_ms),
+            f"{stage.outcome} after {number(stage.duration_s)} s: {stage.why}" if name == "canary" else "",
+        )
+        for stage in stages
+        for name, arm in (("stable", stage.stable), ("canary", stage.canary))
+    ]
+    return _table("Stages", ("Stage", "Version", "Requests", "Errors", "Error rate", "Mean", "P95", "Outcome"), rows)
+
+
+def _metrics(stages: Sequence[StageResult]) -> EvidenceTable:
+    rows = [
+        (
+            f"{stage.stage}: {metric.name}",
+            *(_optional(v) for v in (metric.baseline, metric.canary, metric.difference)),
+            _interval(metric.interval.low, metric.interval.high, metric.interval.level) if metric.interval else "none",
+            _optional(metric.margin),
+            metric.verdict,
+            "" if metric.needs_requests is None else count(metric.needs_requests),
+        )
+        for stage in stages
+        for metric in stage.metrics
+    ]
+    columns = ("Metric", "Stable", "Canary", "Difference", "Interval", "Margin", "Verdict", "Requests needed")
+    return _table("What the judge saw", columns, rows)
+
+
+def _optional(value: float | None) -> str:
+    return "unknown" if value is None else number(value)
+
+
+def _interval(low: float | None, high: float | None, level: float) -> str:
+    return f"{'−∞' if low is None else number(low)} to {'∞' if high is None else number(high)} ({percent(level)})"
