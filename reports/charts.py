@@ -11,7 +11,7 @@ from reports.part import Part
 
 
 class LineChart(Part):
-    """One series over hours. ``slope`` (units an hour) draws a trend through the medians."""
+    """One series over time. ``slope`` (in the units of the axes) draws a trend through the medians."""
 
     kind: Literal["line"] = "line"
     title: str
@@ -92,8 +92,9 @@ test_totals.__test__ = False  # type: ignore[attr-defined]
 
 
 def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
-    memory = tuple((s / 3600, rss) for s, rss, _ in result.series)
-    latency = tuple((s / 3600, p95) for s, _, p95 in result.series if p95 is not None)
+    unit, unit_s = _time_unit(max((s for s, _, _ in result.series), default=0.0))
+    memory = tuple((s / unit_s, rss) for s, rss, _ in result.series)
+    latency = tuple((s / unit_s, p95) for s, _, p95 in result.series if p95 is not None)
     upper = optional_percent(result.trend.growth_per_day_upper)
     growth = (
         f"Growth {optional_percent(result.growth_per_day)} a day, upper end of the 95 % interval {upper}"
@@ -102,7 +103,7 @@ def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
         else f"Growth {optional_percent(result.growth_per_day)} a day, upper end of the 95 % interval {upper}"
     )
     slope = (
-        median(y for _, y in memory) * result.growth_per_day / 24
+        median(y for _, y in memory) * result.growth_per_day / 86400 * unit_s
         if memory and result.growth_per_day is not None
         else None
     )
@@ -115,7 +116,7 @@ def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
             LineChart(
                 title="Memory over the soak",
                 note=f"{growth}: {result.trend.verdict}.{why} {number(result.hours_under_load)} h under load.",
-                x_label="hours since the start",
+                x_label=f"{unit} since the start",
                 y_label="RSS in MB",
                 points=memory,
                 slope=slope,
@@ -127,13 +128,20 @@ def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
             LineChart(
                 title="Latency over the soak",
                 note=f"P95 of each window{missing}" + (f"; limit {number(limit)} ms." if limit else "."),
-                x_label="hours since the start",
+                x_label=f"{unit} since the start",
                 y_label="P95 in ms",
                 points=latency,
                 limit=limit,
             )
         )
     return charts
+
+
+def _time_unit(span_s: float) -> tuple[str, float]:
+    for unit, unit_s in (("seconds", 1.0), ("minutes", 60.0)):
+        if span_s <= 180 * unit_s:
+            return unit, unit_s
+    return "hours", 3600.0
 
 
 def _rollout(result: RolloutResult) -> list[Chart]:

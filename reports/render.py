@@ -5,6 +5,7 @@ import json
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports.columns import centred, wrap
+from reports.plots import plot
 from reports.untrusted import neutralised
 from reports.view import ReportView
 
@@ -14,6 +15,13 @@ def render_text(view: ReportView) -> str:
     environment = _environment(autoescape=False)
     environment.filters |= {"wrap": wrap, "centred": centred}
     return environment.get_template("report.txt.j2").render(view=neutralised(view)).strip("\n") + "\n"
+
+
+def render_html(view: ReportView) -> str:
+    """The report as one self-contained HTML file: no script, nothing loaded, every text escaped."""
+    environment = _environment(autoescape=True)
+    environment.globals["plot"] = plot
+    return environment.get_template("report.html.j2").render(view=neutralised(view)).strip("\n") + "\n"
 
 
 def render_json(view: ReportView) -> str:

@@ -72,9 +72,9 @@ def _asked(plan: Plan, decision: Decision) -> bool:
 
 def _what(plan: Plan, level: Level) -> str:
     if level == "rehearsal":
-        return "A rehearsal without production traffic"
+        return "a rehearsal without production traffic"
     stage = next((stage for stage in plan.rollout.stages if stage.name == level), None)
-    return f"The stage {level}" + (f" ({percent(stage.share)} of the traffic)" if stage else "")
+    return f"the stage {level}" + (f" ({percent(stage.share)} of the traffic)" if stage else "")
 
 
 def _window(plan: Plan, decision: Decision) -> str:

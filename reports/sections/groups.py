@@ -17,6 +17,7 @@ class GroupLine(Part):
     says: str
     verdict: Verdict
     mark: str
+    proven: int
     status: str
     numbers: tuple[str, ...]
     claims: tuple[str, ...]
@@ -40,6 +41,7 @@ def group_line(group: Group, claims: Mapping[str, ClaimLine], records: Mapping[s
         says=group.says,
         verdict=verdict,
         mark=MARKS[verdict],
+        proven=proven,
         status=verdict if len(own) == 1 else f"{verdict} ({proven} of {plural(len(own), 'claim')} proven)",
         numbers=tuple(dict.fromkeys(claim.numbers for claim in own if claim.record_id in records)),
         claims=group.claims,

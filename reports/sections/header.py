@@ -67,7 +67,7 @@ def _validator(plan: Plan, run: RunFacts) -> str:
 
 
 def _scope(plan: Plan, decision: Decision, records: Sequence[Record]) -> str:
-    asked = f"Level {decision.requested_level} was asked. It authorises: {authorises(plan, decision)}"
+    asked = f"Level {decision.requested_level} was asked. This decision authorises {authorises(plan, decision)}"
     used = {claim.record_id for claim in decision.claims}
     modes = {r.result.mode for r in records if isinstance(r.result, RolloutResult) and r.record_id in used}
     if modes == {"rehearsal"}:
