@@ -18,13 +18,13 @@ def count(value: int) -> str:
 
 
 def percent(ratio: float) -> str:
-    """0.9858 → ``98.6 %``; 0.99996 → ``99.996 %``, never 100; unequal zero is never written as zero."""
+    """0.9858 → ``98.6 %``; 0.05 → ``5 %``; 0.99996 → ``99.996 %``, never 100; unequal zero is never written as zero."""
     if ratio in (0, 1):
         return f"{ratio:.0%}".replace("%", " %")
-    for digits in range(1, 7):
-        text = f"{ratio:.{digits}%}"
-        if float(text[:-1]) not in (0, 100):
-            return text.replace("%", " %")
+    for digits in range(1 if abs(ratio) >= 0.01 else 3, 8):
+        written = f"{ratio * 100:.{digits}f}"
+        if float(written) not in (0, 100):
+            return f"{written.rstrip('0').rstrip('.')} %"
     return f"{ratio * 100:.3g} %"
 
 
@@ -79,7 +79,7 @@ def margin_text(field: str, margin: float | None) -> str:
     """A signed distance to a limit; between shares it is in percentage points. Empty when there is none."""
     if margin is None:
         return ""
-    size = f"{number(abs(margin) * 100)} pp" if field in _RATIOS else unit_value(field, abs(margin))
+    size = f"{abs(margin) * 100:.3g} pp" if field in _RATIOS else unit_value(field, abs(margin))
     return f"{'−' if margin < 0 else '+'}{size}"
 
 

@@ -145,7 +145,7 @@ def _facts(record: Record) -> list[Fact]:
     """Every single value of the result, by the name that criteria use."""
     values = [(name, getattr(record.result, name)) for name in type(record.result).model_fields]
     return [
-        Fact(name=name, value=unit_value(name, value))
+        Fact(name=name, value="no value" if value is None else unit_value(name, value))
         for name, value in values
         if value is None or isinstance(value, bool | int | float | str)
     ]

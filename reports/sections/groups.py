@@ -43,11 +43,19 @@ def group_line(group: Group, claims: Mapping[str, ClaimLine], records: Mapping[s
         mark=MARKS[verdict],
         proven=proven,
         status=verdict if len(own) == 1 else f"{verdict} ({proven} of {plural(len(own), 'claim')} proven)",
-        numbers=tuple(dict.fromkeys(claim.numbers for claim in own if claim.record_id in records)),
+        numbers=_numbers([claim for claim in own if claim.record_id in records]),
         claims=group.claims,
         open=tuple(claim for claim in own if claim.verdict != "PROVEN"),
         details=(),
     )
+
+
+def _numbers(claims: Sequence[ClaimLine]) -> tuple[str, ...]:
+    """The numbers of each record once, with its collector where there is more than one."""
+    by_collector = {claim.needs: claim.numbers for claim in claims}
+    if len(by_collector) == 1:
+        return tuple(by_collector.values())
+    return tuple(f"{collector}: {numbers}" for collector, numbers in by_collector.items())
 
 
 def achievements(

@@ -26,6 +26,7 @@ class SummaryPart(Part):
     bounds: tuple[str, ...]
     risk: str
     recommendation: str
+    because: str
 
 
 def summary_part(
@@ -48,7 +49,8 @@ def summary_part(
         weakest=_weakest(confidence.weakest, claims),
         bounds=tuple(bound.text for bound in confidence.bounds),
         risk=decision.risk,
-        recommendation=_recommendation(decision, list(claims.values())),
+        recommendation=_recommendation(decision),
+        because=_because(decision, list(claims.values())),
     )
 
 
@@ -57,13 +59,22 @@ def _weakest(says: str | None, claims: Mapping[str, ClaimLine]) -> str:
     return f"{line.says} ({line.verdict})" if line else "none: no claim is required"
 
 
-def _recommendation(decision: Decision, claims: Sequence[ClaimLine]) -> str:
+def _recommendation(decision: Decision) -> str:
+    if not is_go(decision):
+        return "DO NOT PROCEED" if decision.decision == "NO-GO" else "HOLD"
     level = decision.requested_level
-    if is_go(decision):
-        above = LEVELS[LEVELS.index(level) + 1 :]
-        beyond = f"; nothing beyond {level} is decided here" if above else ""
-        return f"PROCEED WITH {level.upper()} ONLY{beyond}" if above else f"PROCEED WITH {level.upper()}"
+    return f"PROCEED WITH {level.upper()}{'' if level == LEVELS[-1] else ' ONLY'}"
+
+
+def _because(decision: Decision, claims: Sequence[ClaimLine]) -> str:
+    level = decision.requested_level
     required = [claim for claim in claims if claim.required]
+    if is_go(decision):
+        waived = sum(claim.verdict == "WAIVED" for claim in required)
+        held = f"; {plural(waived, 'claim')} waived" if waived else ""
+        return f"what {level} requires is there{held}" + (
+            "" if level == LEVELS[-1] else f"; not decided beyond {level}"
+        )
     refuted = sum(claim.verdict == "REFUTED" for claim in required)
     unproven = sum(claim.verdict == "NOT PROVEN" for claim in required)
     signatures = sum(LEVELS.index(a.level) <= LEVELS.index(level) for a in decision.approvals_missing)
@@ -73,5 +84,4 @@ def _recommendation(decision: Decision, claims: Sequence[ClaimLine]) -> str:
         *([f"{plural(unproven, 'claim')} not proven"] if unproven else []),
         *([f"{plural(signatures, 'signature')} missing"] if signatures else []),
     ]
-    word = "DO NOT PROCEED" if decision.decision == "NO-GO" else "HOLD"
-    return f"{word}: {', '.join(reasons)}"
+    return ", ".join(reasons)
