@@ -28,7 +28,7 @@ class RunFacts:
 
     @classmethod
     def of(cls, records: Sequence[Record], *, began_at: datetime | None, home: str, ledger: str) -> "RunFacts":
-        """The facts of a run that began to measure at ``began_at`` (None: it measured nothing)."""
+        """The facts of a run that began at ``began_at`` (None: it measured nothing). What it finished, it made."""
         newest_first = sorted(records, key=lambda r: r.finished_at, reverse=True)
         results = [r.result for r in newest_first]
         return cls(
@@ -38,7 +38,7 @@ class RunFacts:
             ledger=ledger,
             router=next((r.router for r in results if isinstance(r, RolloutResult)), None),
             metric_source=next((r.source for r in results if isinstance(r, MonitoringResult)), None),
-            made_now=frozenset(r.record_id for r in records if began_at is not None and r.started_at >= began_at),
+            made_now=frozenset(r.record_id for r in records if began_at is not None and r.finished_at >= began_at),
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from decision.decide import Decision
-from decision.levels import Level, levels_up_to
+from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan import Plan
 from reports.formats import minute, percent, plural, short
 from reports.part import Part
@@ -47,7 +47,7 @@ def authorization_part(plan: Plan, decision: Decision, claims: Mapping[str, Clai
         mark=decision_mark(decision),
         decided_at=minute(decision.decided_at),
         scheduled=minute(plan.schedule.deploy),
-        approved_by="nobody" if _asked(plan, decision) else f"nobody: up to {level} the plan asks for no signature",
+        approved_by=_approved_by(plan, decision),
         approvals_missing=tuple(f"{a.person} ({a.role}) for level {a.level}" for a in decision.approvals_missing),
         waivers=tuple(f"{claim.id}: {claim.says}" for claim in claims.values() if claim.verdict == "WAIVED"),
         evidence_root=decision.evidence_root,
@@ -66,8 +66,19 @@ def authorises(plan: Plan, decision: Decision) -> str:
     return f"{_what(plan, level)} of {plan.subject.name} {plan.subject.version}, digest {digest}, and nothing else."
 
 
-def _asked(plan: Plan, decision: Decision) -> bool:
-    return any(plan.approvals.get(level) for level in levels_up_to(decision.requested_level))
+def _approved_by(plan: Plan, decision: Decision) -> str:
+    """The signatures that the plan asks for and that are not missing."""
+    missing = {(approval.level, approval.role) for approval in decision.approvals_missing}
+    signed = [
+        f"{plan.people[rule.role].name} ({rule.role}) for level {level}"
+        for level in LEVELS
+        for rule in plan.approvals.get(level, ())
+        if (level, rule.role) not in missing
+    ]
+    if signed:
+        return ", ".join(signed)
+    asked = any(plan.approvals.get(level) for level in levels_up_to(decision.requested_level))
+    return "nobody" if asked else f"nobody: up to {decision.requested_level} the plan asks for no signature"
 
 
 def _what(plan: Plan, level: Level) -> str:

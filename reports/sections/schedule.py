@@ -58,7 +58,7 @@ def phases(schedule: Schedule, now: datetime) -> tuple[PhasePart, ...]:
         found.setdefault(phase, []).append(
             DatedStep(
                 at=f"{minute(at)} to {minute(until)}" if until else minute(at),
-                distance=distance(last, now) if last < now or at > now else "under way",
+                distance=distance(last, now) if last < now else distance(at, now) if at > now else "under way",
                 past=last < now,
                 does=step.does,
             )
