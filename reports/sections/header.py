@@ -14,7 +14,7 @@ from reports.sections.authorization import authorises, decision_mark
 
 
 class HeaderPart(Part):
-    """The title block. ``kind`` is Final only for a GO at the highest level with nothing missing."""
+    """The title block. ``kind`` is Final only for a GO at the highest level."""
 
     title: str
     kind: str
@@ -35,7 +35,7 @@ class HeaderPart(Part):
 
 def header_part(plan: Plan, decision: Decision, records: Sequence[Record], run: RunFacts) -> HeaderPart:
     """The title block."""
-    final = decision.decision == "GO" and decision.requested_level == LEVELS[-1] and not decision.missing
+    final = decision.decision == "GO" and decision.requested_level == LEVELS[-1]
     newest = max(records, key=lambda record: record.finished_at, default=None)
     deploy, now = plan.schedule.deploy, decision.decided_at
     return HeaderPart(
