@@ -1,8 +1,8 @@
 """Recount JUnit XML of any dialect: rows are counted, declared totals are only compared with them.
 
-A row is a ``testcase``. Names are no identity (parametrised tests repeat them), so rows are never merged by name; a test
-that passed after a failed attempt says so itself (``flakyFailure``) and is flaky, never silently passed. A failure that
-the declared totals or a suite state, but no row shows, counts as a failure or an error: totals never hide one.
+A row is a ``testcase``. Names are no identity (parametrised tests repeat them), so rows are never merged by name; a
+test that passed after a failed attempt says so itself (``flakyFailure``) and is flaky, never silently passed. A failure
+that the declared totals or a suite state, but no row shows, counts as an error: a difference never hides one.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -97,7 +97,7 @@ def _count(stream: IO[bytes], name: str, totals: JunitTotals) -> None:
             _add(totals, "error", f"{open_suites[-1].name}: the suite itself")
             _seen(open_suites, errors=1)
         elif tag in ("testsuites", "testsuite"):
-            _close_suite(open_suites, totals, root=not parents)
+            _close_suite(open_suites, totals)
         else:
             continue
         if parents:
@@ -106,7 +106,9 @@ def _count(stream: IO[bytes], name: str, totals: JunitTotals) -> None:
 
 def _count_row(element: Any, open_suites: Sequence[_Suite], totals: JunitTotals) -> None:
     status = _status(element)
-    name = "::".join(part for part in (element.get("classname"), element.get("name")) if part) or "a test without a name"
+    name = (
+        "::".join(part for part in (element.get("classname"), element.get("name")) if part) or "a test without a name"
+    )
     _add(totals, status, name)
     _seen(open_suites, failed=status == "failed", errors=status == "error")
     try:
@@ -159,7 +161,7 @@ def _seen(open_suites: Sequence[_Suite], *, failed: int = 0, errors: int = 0) ->
         suite.errors += errors
 
 
-def _close_suite(open_suites: list[_Suite], totals: JunitTotals, *, root: bool) -> None:
+def _close_suite(open_suites: list[_Suite], totals: JunitTotals) -> None:
     """Compare what a suite declares with what its rows show; what only the totals know of counts as an error."""
     suite = open_suites.pop()
     declared_bad = suite.declared.get("failures", 0) + suite.declared.get("errors", 0)

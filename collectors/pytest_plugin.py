@@ -36,7 +36,7 @@ def pytest_runtest_logreport(report: Any) -> None:
         _attempts[report.nodeid].append(report.outcome)
 
 
-def pytest_sessionfinish(session: Any, exitstatus: int) -> None:
+def pytest_sessionfinish(exitstatus: int) -> None:
     """Write the facts."""
     path = os.environ.get("GONOGO_PYTEST_FACTS")
     if not path:

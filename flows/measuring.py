@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from decision.inputs import inputs_of, subject_of
+from decision.inputs import inputs_of, json_digest, subject_of
 from decision.plan import Plan, Profile
 from decision.plan_file import PlanFile, read_plan
 from evidence.measurement import Measurement
@@ -51,7 +51,8 @@ def record_measurement(
     if not isinstance(collect, collect_type):
         raise UsageError(f"{plan}: collect has no {name!r} of the kind that this flow measures")
     subject, inputs = subject_of(plan_file), inputs_of(plan_file, name)
-    work_dir = home / "work" / f"{name}-{subject.digest[-12:]}-{inputs['plan collect'][-12:]}-{profile}"
+    # An interrupted measurement goes on only where everything that it depends on is still the same.
+    work_dir = home / "work" / f"{name}-{subject.digest[-12:]}-{json_digest(inputs)[-12:]}-{profile}"
     work_dir.mkdir(parents=True, exist_ok=True)
     step = Step(plan_file, name, collect, profile_of(plan_file, profile), work_dir, home)
     report_progress(name, 0.0, "starts")

@@ -1,0 +1,1 @@
+"""Locust users and arrivals, the soak, and the analysis of its samples."""

@@ -1,0 +1,88 @@
+import json
+
+import pytest
+from hdrh.histogram import HdrHistogram
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.load import load_outcome
+from loadtests.soak import find_gaps
+from loadtests.windows import Window, read_windows, sum_windows
+from processes.errors import CollectError
+
+
+def window(start=0.0, *, latencies_us=(1000,), offered=None, **counts):
+    histogram = HdrHistogram(1, 120_000_000, 3)
+    for value in latencies_us:
+        histogram.record_value(value)
+    n = len(latencies_us)
+    values = {"offered": n if offered is None else offered, "started": n, "late": 0, "completed": n, "errors": 0}
+    values |= {"rate_limited": 0, "expected_4xx": 0} | counts
+    return Window(
+        start,
+        start + 10,
+        **values,
+        error_classes={},
+        generator_cpu=0.1,
+        histograms={"a": histogram.encode().decode()} if n else {},
+    )
+
+
+@given(st.lists(st.lists(st.integers(1, 10_000_000), min_size=1, max_size=40), min_size=1, max_size=6))
+def test_percentiles_of_windows_are_those_of_all_their_values(groups):
+    totals = sum_windows([window(latencies_us=group) for group in groups])
+    whole = sum_windows([window(latencies_us=[value for group in groups for value in group])])
+    assert totals.latency == whole.latency
+    assert totals.latency.count == sum(len(group) for group in groups)
+
+
+def test_no_windows_give_no_figures():
+    totals = sum_windows([])
+    assert totals.error_rate is None
+    assert totals.held_rate is None
+    assert totals.latency.p95_ms is None
+
+
+def test_a_request_that_was_late_by_the_generators_fault_lowers_the_held_rate():
+    assert sum_windows([window(latencies_us=[1] * 10, late=2)]).held_rate == pytest.approx(0.8)
+
+
+def test_an_unfinished_last_line_does_not_count(tmp_path):
+    entry = {
+        "sequence": 0,
+        "started_at": 0,
+        "finished_at": 1,
+        "error_classes": {},
+        "generator_cpu": 0,
+        "histograms": {},
+    }
+    entry |= dict.fromkeys(("offered", "started", "late", "completed", "errors", "rate_limited", "expected_4xx"), 1)
+    path = tmp_path / "w.jsonl"
+    path.write_text(json.dumps(entry) + "\n" + json.dumps(entry)[:20])
+    assert len(read_windows(path)) == 1
+
+
+def test_a_damaged_line_is_an_error(tmp_path):
+    path = tmp_path / "w.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(CollectError, match="not a window"):
+        read_windows(path)
+
+
+def test_gaps_are_named_with_their_cause():
+    gaps = find_gaps([window(0), window(10), window(60), window(70, latencies_us=(), offered=10)])
+    assert [gap.cause for gap in gaps] == ["no load generator was running", "the offered rate was not held"]
+    assert (gaps[0].finished_at - gaps[0].started_at).total_seconds() == 40
+
+
+@pytest.mark.parametrize(
+    ("values", "outcome"),
+    [
+        ((0, None, None, None), "inconclusive"),
+        ((10, 0.5, 0.0, 1.0), "inconclusive"),
+        ((10, 1.0, 0.0, None), "inconclusive"),
+        ((10, 1.0, 0.0, 1.0), "passed"),
+    ],
+)
+def test_a_load_passes_only_with_every_figure(values, outcome):
+    assert load_outcome(*values, {})[0] == outcome
