@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from collectors.junit import read_junit
 from cyclopts import App
 
 from cli.options import Json
 from cli.output import print_json, print_text
+from collectors.junit import read_junit
 
 app = App(name="analyze", help="Analyse files of any origin.")
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from reports.render import render_html, render_json, render_text
-from reports.view import RunFacts, build_view
 
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_text
 from cli.progress import progress_on_stderr
+from cli.run_facts import run_facts
 from decision.levels import Level
 from decision.plan_file import PlanFile, read_plan
 from evidence.store import open_store
@@ -20,6 +19,8 @@ from flows.authorization import Pending, conclude, pending, record_decision
 from flows.measuring import profile_of
 from flows.progress import report_progress
 from processes.errors import UsageError
+from reports.render import render_html, render_json, render_text
+from reports.view import build_view
 
 
 def authorize(
@@ -64,7 +65,9 @@ def authorize(
     conclusion = conclude(
         plan_file, store, level=level, failures=failures, reused=tuple(record.collector for record in fresh)
     )
-    view = build_view(plan_file, conclusion.decision, conclusion.records, RunFacts.of(conclusion, store, home))
+    view = build_view(
+        plan_file, conclusion.decision, conclusion.records, run_facts(conclusion, store, home, began_at=started_at)
+    )
     text = render_text(view)
     record_decision(plan_file, store, conclusion, text, started_at)
     folder = (output or home / "reports" / plan_file.plan.release).resolve()

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from reports.render import render_html, render_json, render_text
-from reports.view import RunFacts, build_view
-
 from cli.options import DEFAULT_HOME, Home
 from cli.output import print_text
+from cli.run_facts import run_facts
 from decision.levels import Level
 from decision.plan_file import read_plan
 from evidence.store import open_store
 from flows.authorization import conclude
+from reports.render import render_html, render_json, render_text
+from reports.view import build_view
 
 _RENDERERS = {"text": render_text, "html": render_html, "json": render_json}
 
@@ -27,6 +27,8 @@ def report(
     home = home.resolve()
     store = open_store(home)
     conclusion = conclude(plan_file, store, level=level)
-    view = build_view(plan_file, conclusion.decision, conclusion.records, RunFacts.of(conclusion, store, home))
+    view = build_view(
+        plan_file, conclusion.decision, conclusion.records, run_facts(conclusion, store, home, began_at=None)
+    )
     print_text(_RENDERERS[format](view))
     return conclusion.decision.exit_code

@@ -94,14 +94,15 @@ class SoakCollect(_Collect):
 
 
 class DrillCollect(_Collect):
-    """Rehearse a rollback, or a fault of an external API."""
+    """Rehearse a rollback by hand, one by the judge of a candidate made bad by ``env``, or an external API's fault."""
 
-    uses = frozenset({"targets"})
+    uses = frozenset({"targets", "slo", "rollout"})
     kind: Literal["drill"]
-    drill: Literal["rollback", "external-api"]
+    drill: Literal["rollback", "auto-rollback", "external-api"]
     users: Path | None = None
     journey: str | None = None
     rate: RatePerS | None = None
+    env: dict[str, str] = Field(default_factory=dict, description="what makes the candidate of auto-rollback bad")
     api_env: str | None = Field(default=None, description="the environment variable that names the external API's URL")
     faults: tuple[Literal["slow", "hang", "reset", "http-500"], ...] = ()
     requests: dict[str, Any] = Field(default_factory=dict)
@@ -113,17 +114,20 @@ class DrillCollect(_Collect):
 
 
 class MonitoringCollect(_Collect):
-    """Check that the monitoring watches the targets."""
+    """Check that the monitoring watches the targets, each under the journey that ``traffic`` names for it."""
 
     uses = frozenset({"targets", "slo"})
     kind: Literal["monitoring"]
+    users: Path | None = None
+    traffic: dict[TargetName, str] = Field(default_factory=dict)
+    rate: RatePerS = 20.0
     metric_names: tuple[str, ...]
     log_fields: tuple[str, ...]
     dashboards: tuple[Path, ...] = ()
 
     def files(self) -> tuple[Path, ...]:
-        """The inputs, and the dashboards."""
-        return (*self.inputs, *self.dashboards)
+        """The inputs, the dashboards, and the users."""
+        return (*self.inputs, *self.dashboards, *([self.users] if self.users else []))
 
 
 class DocumentFile(BaseModel):

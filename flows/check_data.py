@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from expectations.runner import check_data as run_suite
 from prefect import flow
 
 from decision.collect import DataQualityCollect
 from evidence.measurement import Measurement
+from expectations.runner import check_data as run_suite
 from flows.measuring import Step, record_measurement
 
 

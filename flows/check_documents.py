@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from collectors.documentation import check_documents as measure_documents
 from prefect import flow
 
+from collectors.documentation import check_documents as measure_documents
 from decision.collect import DocumentationCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement

@@ -1,14 +1,21 @@
 """The flow that checks whether the monitoring watches."""
 
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 from prefect import flow
-from telemetry.monitoring import check_monitoring as run_checks
 
 from decision.collect import MonitoringCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
 from flows.targets import running_targets
+from loadtests.traffic import traffic
+from processes.errors import UsageError
+from processes.target import Target
+from telemetry.monitoring import check_monitoring as run_checks
+
+_SEED = 6
+_LONGEST_S = 180.0
 
 
 @flow(name="check-monitoring", flow_run_name="check-monitoring {collect}")
@@ -18,7 +25,10 @@ def check_monitoring(plan: Path, collect: str, profile: str = "quick", home: Pat
 
 
 def _check(step: Step[MonitoringCollect]) -> Measurement:
-    with running_targets(step.plan_file, step.work_dir) as targets:
+    with ExitStack() as stack:
+        targets = stack.enter_context(running_targets(step.plan_file, step.work_dir))
+        for target in targets:
+            stack.enter_context(_traffic_of(step, target))
         return run_checks(
             targets,
             slo=step.plan.slo,
@@ -29,3 +39,23 @@ def _check(step: Step[MonitoringCollect]) -> Measurement:
             work_dir=step.work_dir,
             progress=step.progress,
         )
+
+
+def _traffic_of(step: Step[MonitoringCollect], target: Target) -> AbstractContextManager[object]:
+    """Panels show rates: without traffic they have nothing to show."""
+    journey = step.collect.traffic.get(target.name)  # type: ignore[call-overload]
+    if journey is None:
+        return nullcontext()
+    if step.collect.users is None:
+        raise UsageError(f"{step.name}: traffic needs users")
+    work_dir = step.work_dir / f"traffic-{target.name}"
+    work_dir.mkdir(exist_ok=True)
+    return traffic(
+        target.url,
+        locustfile=step.plan_file.resolve(step.collect.users),
+        journey=journey,
+        rate_per_s=step.collect.rate,
+        seed=_SEED,
+        work_dir=work_dir,
+        longest_s=_LONGEST_S,
+    )

@@ -4,20 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from collectors.external_api_drill import drill_external_api
-from loadtests.traffic import traffic
 from prefect import flow
 from rollouts.drill import rehearse_rollback
-from rollouts.open_router import open_router
 
+from collectors.external_api_drill import drill_external_api
 from decision.collect import DrillCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
-from flows.targets import running_target, running_targets
+from flows.routed_traffic import TrafficSpec, rehearse_plan, routed_traffic
+from flows.targets import running_target
 from processes.errors import UsageError
 from processes.target import Target
+from rollouts.auto_rollback import judge_auto_rollback
 
-_SEED = 4
 _LONGEST_S = 120.0
 
 
@@ -28,33 +27,36 @@ def drill(plan: Path, collect: str, profile: str = "quick", home: Path = Path(".
 
 
 def _drill(step: Step[DrillCollect]) -> Measurement:
-    return _rollback(step) if step.collect.drill == "rollback" else _external_api(step)
+    match step.collect.drill:
+        case "rollback":
+            return _rollback(step)
+        case "auto-rollback":
+            return _auto_rollback(step)
+        case "external-api":
+            return _external_api(step)
 
 
 def _rollback(step: Step[DrillCollect]) -> Measurement:
+    with routed_traffic(step, _load_of(step), salt=step.name, longest_s=_LONGEST_S) as routed:
+        return rehearse_rollback(routed.router, traffic_alive=routed.traffic.alive, progress=step.progress)
+
+
+def _auto_rollback(step: Step[DrillCollect]) -> Measurement:
+    """Rehearse the plan's rollout with a candidate that is bad on purpose: the judge alone must take it back."""
+    if not step.collect.env:
+        raise UsageError(f"{step.name}: an auto-rollback drill needs env, which makes the candidate bad")
+    stages = step.plan.rollout.stages
+    with routed_traffic(
+        step, _load_of(step), salt=stages[0].salt, longest_s=_LONGEST_S + 60, candidate_env=step.collect.env
+    ) as routed:
+        return judge_auto_rollback(rehearse_plan(step, routed, timeout_s=_LONGEST_S), step.collect.env)
+
+
+def _load_of(step: Step[DrillCollect]) -> TrafficSpec:
     users, journey, rate = step.collect.users, step.collect.journey, step.collect.rate
     if users is None or journey is None or rate is None:
-        raise UsageError(f"{step.name}: a rollback drill needs users, journey and rate")
-    with (
-        running_targets(step.plan_file, step.work_dir) as (stable, candidate),
-        open_router(
-            kind=step.plan.router.kind,
-            stable_url=stable.url,
-            candidate_url=candidate.url,
-            salt=step.name,
-            work_dir=step.work_dir,
-        ) as router,
-        traffic(
-            router.url,
-            locustfile=step.plan_file.resolve(users),
-            journey=journey,
-            rate_per_s=rate,
-            seed=_SEED,
-            work_dir=step.work_dir,
-            longest_s=_LONGEST_S,
-        ) as load,
-    ):
-        return rehearse_rollback(router, traffic_alive=load.alive, progress=step.progress)
+        raise UsageError(f"{step.name}: a drill through the router needs users, journey and rate")
+    return TrafficSpec(users, journey, rate)
 
 
 def _external_api(step: Step[DrillCollect]) -> Measurement:

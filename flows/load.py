@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from loadtests.load import run_load
 from prefect import flow
 
 from decision.collect import LoadCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
 from flows.targets import running_target
+from loadtests.load import run_load
 
 _SEED = 20251022
 """Of the arrival schedule and of user ids: the same in every run, so that runs can be compared."""

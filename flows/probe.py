@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from collectors.contract import check_contract
 from prefect import flow
 
+from collectors.contract import check_contract
 from decision.collect import ContractCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement

@@ -3,13 +3,13 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from loadtests.soak import run_soak
 from prefect import flow
 
 from decision.collect import SoakCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
 from flows.targets import running_target, running_targets
+from loadtests.soak import run_soak
 
 _SEED = 72
 

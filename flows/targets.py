@@ -32,10 +32,15 @@ def running_target(
 
 
 @contextmanager
-def running_targets(plan_file: PlanFile, work_dir: Path) -> Iterator[tuple[Target, Target]]:
+def running_targets(
+    plan_file: PlanFile, work_dir: Path, *, candidate_env: Mapping[str, str] | None = None
+) -> Iterator[tuple[Target, Target]]:
     """Stable and candidate, started side by side, both ready. Raises ProcessError."""
     with ExitStack() as stack:
-        started = [_start(stack, plan_file, name, work_dir, {}) for name in ("stable", "candidate")]
+        started = [
+            _start(stack, plan_file, "stable", work_dir, {}),
+            _start(stack, plan_file, "candidate", work_dir, candidate_env or {}),
+        ]
         for process, _, ready in started:
             wait_until_ready(process, ready, timeout_s=_READY_WITHIN_S)
         yield started[0][1], started[1][1]

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from collectors.test_suite import run_test_suite
 from prefect import flow
 
+from collectors.test_suite import run_test_suite
 from decision.collect import TestSuiteCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement

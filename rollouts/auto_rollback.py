@@ -1,0 +1,53 @@
+"""Whether the judge took a bad candidate back by itself: a rehearsed rollout, read as a drill."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from evidence.measurement import Measurement
+from evidence.results import Check, DrillResult, RolloutResult
+
+
+def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measurement:
+    """Read the rehearsal of a candidate that ``env`` made bad: passed when it was rolled back, and nothing else.
+
+    ``recovery_ms`` is the time from harm shown to the last canary request. Errors are those of canary requests: they
+    are what the fault was meant to cause.
+    """
+    result = rollout.result
+    assert isinstance(result, RolloutResult)
+    rolled_back = result.outcome == "rolled-back"
+    requests, ms = result.requests_to_harm, result.harm_to_stable_ms
+    steps = [
+        Check(name="the judge rolls the bad candidate back", passed=rolled_back, observed=result.why),
+        Check(
+            name="after harm no request reaches the candidate",
+            passed=rolled_back and ms is not None,
+            observed="not measured" if ms is None else f"the last one started {ms:.0f} ms after harm was shown",
+        ),
+        Check(
+            name="no stage with the bad candidate was promoted",
+            passed=result.stages_completed == 0,
+            observed=f"{result.stages_completed} stages were promoted",
+        ),
+    ]
+    passed = sum(step.passed for step in steps)
+    drill = DrillResult(
+        drill="auto-rollback",
+        steps=steps,
+        passed=passed,
+        failed=len(steps) - passed,
+        recovery_ms=ms,
+        requests=result.canary_requests,
+        errors=result.canary_errors,
+    )
+    fault = ", ".join(f"{name}={value}" for name, value in env.items())
+    shown = (
+        "" if requests is None or ms is None else f" after {requests} canary requests, all on stable {ms:.0f} ms later"
+    )
+    return replace(
+        rollout,
+        result=drill,
+        outcome="passed" if passed == len(steps) else "failed",
+        summary=f"candidate with {fault}: {result.outcome}{shown}; {result.users_exposed} users were exposed",
+        parameters={**rollout.parameters, "fault": fault},
+    )
