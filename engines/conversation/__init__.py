@@ -1,0 +1,1 @@
+"""Conversations of several turns: memory, prompt, and the text of the answer."""

@@ -1,0 +1,1 @@
+"""Which persona suits a user and a question: an ensemble of three scorers, taught by interactions and feedback."""

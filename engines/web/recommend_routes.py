@@ -1,0 +1,174 @@
+"""Recommendations: by the ensemble in Phase 4, by the resonance router in Phase 3."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Query
+
+from engines.conversation.memory import context_of
+from engines.conversation.text_source import template
+from engines.faults import Faults
+from engines.personas import Persona
+from engines.recommendation.bounded import Bounded
+from engines.recommendation.ensemble import Ensemble, Recommendation
+from engines.resonance_key import ParsedKey, parse, parse_parts
+from engines.resonance_router import Routing, route
+from engines.text_reading import read_key
+from engines.web.observability import RECOMMENDATION_LATENCY, ROUTER_LATENCY
+from engines.web.problems import documented
+from engines.web.schemas import (
+    Choice,
+    Compared,
+    CompareRequest,
+    FeedbackRequest,
+    FeedbackTaken,
+    History,
+    Past,
+    Processed,
+    ProcessRequest,
+    Ranked,
+    Recommended,
+    RecommendRequest,
+    UserId,
+)
+
+_REMEMBERED_USERS = 2000
+_REMEMBERED_EACH = 10
+_ERRORS = documented(401, 413, 422, 429, 500)
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """What answers: ``ensemble`` is None in Phase 3. ``history`` holds the last recommendations of recent users."""
+
+    ensemble: Ensemble | None
+    faults: Faults
+    history: Bounded[str, tuple[Past, ...]]
+
+    def recommend(self, user_id: str, query: str, key: ParsedKey) -> Recommendation:
+        """A recommendation of this version."""
+        if self.faults.constant:
+            scores = ((Persona.LUA, 0.82), (Persona.ELRO, 0.7), (Persona.RIRI, 0.65), (Persona.NANA, 0.6))
+            return Recommendation(scores, 0.82, dict.fromkeys(Persona, "constant"), False, "constant", "constant")
+        if self.ensemble is None:
+            return _by_router(_routed(key))
+        with RECOMMENDATION_LATENCY.time():
+            return self.ensemble.recommend(user_id, query, key.key)
+
+    def remember(self, user_id: str, past: Past) -> None:
+        """Keep the last ten recommendations of a user."""
+        self.history.put(user_id, (past, *(self.history.get(user_id) or ()))[:_REMEMBERED_EACH])
+
+
+def recommender(ensemble: Ensemble | None, faults: Faults) -> Recommender:
+    """A recommender with an empty history."""
+    return Recommender(ensemble, faults, Bounded(_REMEMBERED_USERS))
+
+
+def _routed(key: ParsedKey) -> Routing:
+    with ROUTER_LATENCY.time():
+        return route(key.key)
+
+
+def _by_router(routing: Routing) -> Recommendation:
+    reasons = {persona: f"suits {routing.key} with {score:.2f}" for persona, score in routing.ranking}
+    return Recommendation(routing.ranking, routing.confidence, reasons, False, "resonance_router", "router_v1")
+
+
+def _key_of(request: RecommendRequest) -> ParsedKey:
+    if request.resonance_key is not None:
+        return parse(request.resonance_key)
+    if request.context is not None:
+        return parse_parts(request.context.tone, request.context.pace, request.context.intent)
+    return ParsedKey(read_key(request.query))
+
+
+def recommend_routes(source: Recommender) -> APIRouter:
+    """The routes of recommendations."""
+    routes = APIRouter(prefix="/api/v2", responses=_ERRORS)
+
+    @routes.post("/recommend/personalized")
+    async def personalized(request: RecommendRequest) -> Recommended:
+        started_s, key = time.perf_counter(), _key_of(request)
+        found = source.recommend(request.user_id, request.query, key)
+        recommendation_id = secrets.token_urlsafe(9)
+        past = Past(recommendation_id=recommendation_id, persona=found.primary, resonance_key=str(key.key))
+        source.remember(request.user_id, past)
+        ranked = [Ranked(persona=p, score=s, reason=found.reasons[p]) for p, s in found.ranking]
+        return Recommended(
+            recommendation_id=recommendation_id,
+            user_id=request.user_id,
+            primary_persona=found.primary,
+            confidence=found.confidence,
+            all_scores=found.scores,
+            ranked_recommendations=ranked[: request.options.top_k],
+            explanation=f"{found.primary}: {ranked[0].reason}" if request.options.include_explanation else None,
+            resonance_key=str(key.key),
+            metadata={
+                "model_version": found.model_version,
+                "algorithm": found.algorithm,
+                "cold_start": found.cold_start,
+                "key_fallbacks": list(key.fallbacks),
+                "processing_time_ms": round((time.perf_counter() - started_s) * 1000, 3),
+                "user_provided_metadata": request.metadata,
+            },
+        )
+
+    @routes.post("/recommend/compare")
+    async def compare(request: CompareRequest) -> Compared:
+        key = ParsedKey(read_key(request.query))
+        new, old = source.recommend(request.user_id, request.query, key), _routed(key)
+        legacy = Choice(persona=old.primary, confidence=old.confidence, method="resonance_router")
+        comparison: dict[str, Any] = {}
+        if request.include_legacy:
+            comparison = {
+                "consensus": new.primary == old.primary,
+                "confidence_difference": round(new.confidence - old.confidence, 6),
+            }
+        return Compared(
+            new_recommendation=Choice(persona=new.primary, confidence=new.confidence, method=new.algorithm),
+            legacy_recommendation=legacy if request.include_legacy else None,
+            comparison=comparison,
+            metadata={"resonance_key": str(key.key), "user_provided_metadata": request.metadata},
+        )
+
+    @routes.post("/recommend/feedback", responses=documented(404))
+    async def feedback(request: FeedbackRequest) -> FeedbackTaken:
+        known = {past.recommendation_id: past.persona for past in source.history.get(request.user_id) or ()}
+        if request.recommendation_id not in known:
+            raise HTTPException(404, "there is no such recommendation of this user")
+        persona = known[request.recommendation_id]
+        if source.ensemble is not None:
+            source.ensemble.learn(request.user_id, persona, (request.rating + 1) / 2)
+        return FeedbackTaken(
+            recommendation_id=request.recommendation_id,
+            persona=persona,
+            metadata={"user_provided_metadata": request.metadata},
+        )
+
+    @routes.get("/recommend/history")
+    async def history(user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
+        return History(user_id=user_id, recommendations=list(source.history.get(user_id) or ()))
+
+    @routes.post("/process")
+    async def process(request: ProcessRequest) -> Processed:
+        key = parse(request.resonance_key) if request.resonance_key else ParsedKey(read_key(request.user_input))
+        routing = _routed(key)
+        content = template(routing.primary, context_of((), request.user_input), request.user_input)
+        return Processed(
+            content=content,
+            persona_used=routing.primary,
+            resonance_key=str(routing.key),
+            confidence=routing.confidence,
+            routing={
+                "primary": routing.primary,
+                "secondary": routing.ranking[1][0],
+                "scores": routing.scores,
+                "reasoning": routing.reasoning,
+            },
+            metadata={"text_source": "template", "user_provided_metadata": request.metadata},
+        )
+
+    return routes

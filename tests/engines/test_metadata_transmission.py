@@ -1,0 +1,58 @@
+"""Critical issue 2: metadata that a caller sent was lost on some paths."""
+
+import pytest
+
+pytestmark = pytest.mark.critical_issue(issue="Metadata Transmission")
+
+METADATA = {"source": "web", "version": 2, "tags": ["a", "b"], "nested": {"empty": None, "text": "ä-日本"}}
+
+
+def carried(client, path, body):
+    response = client.post(path, json=body | {"metadata": METADATA})
+    assert response.status_code == 200, response.text
+    return response.json()["metadata"]["user_provided_metadata"]
+
+
+RECOMMEND = {"user_id": "user-00001", "query": "How do I plan this?"}
+
+
+@pytest.mark.parametrize("path", ["/api/v2/recommend/personalized", "/api/v2/recommend/compare"])
+def test_recommendations_of_both_releases_carry_metadata(phase3, phase4, path):
+    assert carried(phase3, path, RECOMMEND) == METADATA
+    assert carried(phase4, path, RECOMMEND) == METADATA
+
+
+def test_metadata_survives_a_context_and_a_cold_start(phase4):
+    context = {"tone": "urgent", "pace": "unknown", "intent": "planning"}
+    assert carried(phase4, "/api/v2/recommend/personalized", RECOMMEND | {"context": context}) == METADATA
+    assert carried(phase4, "/api/v2/recommend/personalized", RECOMMEND | {"user_id": "nobody"}) == METADATA
+
+
+def test_asking_again_carries_the_metadata_of_this_request(phase4):
+    for number in range(3):
+        body = RECOMMEND | {"metadata": {"number": number}}
+        answer = phase4.post("/api/v2/recommend/personalized", json=body).json()
+        assert answer["metadata"]["user_provided_metadata"] == {"number": number}
+
+
+def test_processing_carries_metadata(phase3):
+    assert carried(phase3, "/api/v2/process", {"user_input": "hello"}) == METADATA
+
+
+@pytest.mark.parametrize("persona", ["Lua", "Elro", "Riri", "Nana"])
+def test_every_step_of_a_conversation_carries_metadata_with_every_persona(phase4, persona):
+    start = {"user_id": "u", "persona_id": persona}
+    assert carried(phase4, "/api/v2/conversations/start", start) == METADATA
+    session = phase4.post("/api/v2/conversations/start", json=start).json()["session_id"]
+    assert carried(phase4, f"/api/v2/conversations/{session}/turn", {"user_message": "hello"}) == METADATA
+    assert carried(phase4, f"/api/v2/conversations/{session}/close", {}) == METADATA
+
+
+def test_no_metadata_is_an_empty_object(phase3):
+    answer = phase3.post("/api/v2/recommend/personalized", json=RECOMMEND).json()
+    assert answer["metadata"]["user_provided_metadata"] == {}
+
+
+def test_metadata_without_a_limit_is_refused(phase3):
+    body = RECOMMEND | {"metadata": {f"k{number}": 1 for number in range(51)}}
+    assert phase3.post("/api/v2/recommend/personalized", json=body).status_code == 422
