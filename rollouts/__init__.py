@@ -1,0 +1,1 @@
+"""Staged rollout: assignment of users, traffic routers, the judge of requests, triggers, stages and rollback."""
