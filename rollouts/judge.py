@@ -1,34 +1,27 @@
-"""The judge: is the canary shown to be harmful, shown to be no worse than the plan allows, or is neither shown yet?
+"""The canary judge: harm, non-inferior or not proven, from requests, at any time and as often as one likes.
 
-It reads single requests of two arms that are served at the same time, and may be asked after every request (see
-``two_sample`` for the mathematics and its sources, docs/statistics.md for an explanation).
+Two metrics are judged against stable requests of the same time. *Error rate*: harm when the canary's is shown to be
+above stable's by more than the margin, non-inferior when shown to be below stable's plus the margin. *Latency*: the
+same for the share of requests slower than a threshold, which is stable's P95 so far plus the plan's margin (and at
+least 5 ms: on a P95 of 3 ms, 10 % is noise of the clock). The threshold of a block of requests comes from earlier
+blocks alone, so that what is judged is never chosen by itself; a P95 that is higher shows as more than 5 % of requests
+above it, hence the margin of that share is 5 percentage points.
 
-- error-rate. HARM: the canary fails more often than stable (null: p_c <= p_s). NON-INFERIOR: p_c < p_s + margin.
-- rejected-rate (4xx but 429). HARM only: p_c > p_s + 10 percentage points; a version that rejects what the other
-  accepts is broken, while some difference is what a new version may be for.
-- latency-p95. A request of stable is slow above T, one of the canary above T + margin, where T is the P95 of stable
-  requests *seen earlier*, renewed when their number has doubled. If the canary's P95 is within the margin, its slow
-  share is at most stable's. HARM: it is larger. NON-INFERIOR: it is smaller. Failed requests have no latency.
-
-Harm is judged by the highest evidence so far: once shown, it stays. Non-inferiority is judged by the present evidence.
+Evidence is that of ``two_sample``. Harm spends the false-rollback budget, divided by the number of processes that may
+spend it (union bound); non-inferiority is shown at 5 % for each metric and stage.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decision.objectives import Objective, Slo
-from decision.quantities import Margin
 from evidence.results import Interval, JudgedMetric
-from rollouts.latency import Excess, bound_of_shift, excess_of, quantile, slow_counts
-from rollouts.samples import Requests
+from rollouts.requests import Request
 from rollouts.two_sample import (
-    SHORT_BLOCK,
-    Blocks,
     Counts,
-    Floats,
     bound_of_difference,
     count_bad,
     cut_into_blocks,
@@ -36,209 +29,152 @@ from rollouts.two_sample import (
     log_evidence,
 )
 
-Verdict = Literal["harm", "non-inferior", "not-proven"]
-
-PROMOTE_ALPHA = 0.05
-"""Probability, per stage and metric, of calling an inferior canary non-inferior."""
-NOTICEABLE_MS = 10.0
-"""A P95 that is this much higher is not yet worse: a tenth of 2 ms is noise, and nobody notices 10 ms."""
-REJECTION_MARGIN = 0.10
-JUDGED_METRICS = ("error-rate", "latency-p95", "rejected-rate")
-"""Harm may be shown by each of them: they share the budget of false rollbacks."""
-MUST_BE_NON_INFERIOR = ("error-rate", "latency-p95")
-
-_DEFAULT_MARGINS = {"error-rate": Margin(0.005, None), "latency-p95": Margin(None, 0.10)}
-_LEARNING_NATS = 1.0
-"""What the mixture of bets typically costs beyond the best bet, for the forecast of requests."""
-
-
-_NONE = np.zeros(0)
+NON_INFERIOR_ALPHA = 0.05
+INTERVAL_ALPHA = 0.025
+LATENCY_FLOOR_MS = 5.0
+SLOW_SHARE_MARGIN = 0.05
+_THRESHOLD_FROM = 50
+_THRESHOLD_LAST = 5000
+_DEFAULT_ERROR_MARGIN = 0.005
+_DEFAULT_LATENCY_MARGIN = 0.10
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The answer over all metrics. ``needs_requests``: canary requests still needed; None: no forecast."""
+class Requests:
+    """Requests of both arms in the order in which they started (shapes: requests)."""
 
-    verdict: Verdict
-    metrics: tuple[JudgedMetric, ...]
-    needs_requests: int | None
+    is_canary: NDArray[np.bool_]
+    is_error: NDArray[np.bool_]
+    latency_ms: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> "Requests":
+        """Arrays of logged requests."""
+        ordered = sorted(requests, key=lambda request: request.started_at_s)
+        return cls(
+            np.array([r.arm == "canary" for r in ordered], dtype=bool),
+            np.array([r.is_error for r in ordered], dtype=bool),
+            np.array([r.latency_ms for r in ordered], dtype=float),
+        )
 
 
-def judge(requests: Requests, slo: Slo, *, harm_alpha: float, intervals: bool = True) -> Judgement:
-    """Judge the canary against stable on requests in time order.
+def judge(
+    requests: Requests, slo: Slo, *, harm_alpha: float, intervals: bool = False
+) -> tuple[JudgedMetric, JudgedMetric]:
+    """Judge error rate and P95 latency of the canary; ``harm_alpha`` is the probability of false harm for each.
 
-    ``harm_alpha`` is the probability with which an equally good canary may ever be called harmful, shared evenly over
-    the metrics. Without ``intervals`` the answer is the same and comes sooner. A metric with a missing value (NaN) or
-    without data is not proven.
+    ``intervals`` adds 95 % time-uniform intervals of the difference, which cost more than the verdicts. Values that are
+    not finite raise ValueError: they are no measurement.
     """
-    alpha = harm_alpha / len(JUDGED_METRICS)
-    coarse = cut_into_blocks(requests.is_canary)
-    fine = cut_into_blocks(requests.is_canary, SHORT_BLOCK)
-    rate_margin = margin_of("error-rate", slo.get("error-rate"))
-    metrics = (
-        _judge_rate("error-rate", requests.is_canary, requests.error, coarse, fine, rate_margin, alpha, intervals),
-        _judge_latency(requests, coarse, fine, margin_of("latency-p95", slo.get("latency-p95")), alpha, intervals),
-        _judge_rejections(requests, fine, alpha),
+    if not np.isfinite(requests.latency_ms).all():
+        raise ValueError("a latency is not finite")
+    return (
+        _error_rate(requests, slo.get("error-rate"), harm_alpha, intervals),
+        _latency(requests, slo.get("latency-p95"), harm_alpha, intervals),
     )
-    return combine(metrics)
 
 
-def combine(metrics: tuple[JudgedMetric, ...]) -> Judgement:
-    """Harm of any metric is harm; non-inferior are all that must be, or it is not proven."""
-    needed = [metric for metric in metrics if metric.name in MUST_BE_NON_INFERIOR]
-    if any(metric.verdict == "harm" for metric in metrics):
-        return Judgement("harm", metrics, 0)
-    if needed and all(metric.verdict == "non-inferior" for metric in needed):
-        return Judgement("non-inferior", metrics, 0)
-    forecasts = [metric.needs_requests for metric in needed if metric.verdict == "not-proven"]
-    known = [forecast for forecast in forecasts if forecast is not None]
-    return Judgement("not-proven", metrics, max(known) if known and len(known) == len(forecasts) else None)
+def overall(metrics: Sequence[JudgedMetric]) -> str:
+    """Harm if any metric shows it, non-inferior only if all do."""
+    verdicts = {metric.verdict for metric in metrics}
+    if "harm" in verdicts:
+        return "harm"
+    return "non-inferior" if verdicts == {"non-inferior"} else "not-proven"
 
 
-def margin_of(name: str, objective: Objective | None) -> Margin:
-    """The plan's margin to stable, or 0.5 percentage points (rates) and 10 % (latency)."""
+def _error_rate(requests: Requests, objective: Objective | None, harm_alpha: float, intervals: bool) -> JudgedMetric:
+    blocks = cut_into_blocks(requests.is_canary)
+    counts = count_bad(blocks, requests.is_canary, requests.is_error)
+    stable = _rate(requests.is_error[~requests.is_canary])
+    canary = _rate(requests.is_error[requests.is_canary])
+    margin = _DEFAULT_ERROR_MARGIN
     if objective is not None and objective.worse_than_stable_by is not None:
-        return objective.worse_than_stable_by
-    return _DEFAULT_MARGINS[name]
+        margin = objective.worse_than_stable_by.allowance(stable or 0.0)
+    return _judged("error-rate", stable, canary, counts, margin, margin, harm_alpha, intervals)
 
 
-def latency_allowance_ms(margin: Margin, stable_p95_ms: float) -> float:
-    """How much higher the canary's P95 may be: the margin, and at least what is noticeable."""
-    return max(margin.allowance(stable_p95_ms), NOTICEABLE_MS)
+def _latency(requests: Requests, objective: Objective | None, harm_alpha: float, intervals: bool) -> JudgedMetric:
+    stable_ms = requests.latency_ms[~requests.is_canary]
+    canary_ms = requests.latency_ms[requests.is_canary]
+    counts, margin_ms = _slow_counts(requests, objective)
+    return _judged(
+        "latency-p95", _p95(stable_ms), _p95(canary_ms), counts, SLOW_SHARE_MARGIN, margin_ms, harm_alpha, intervals
+    )
 
 
-def missing_metric(name: str) -> JudgedMetric:
-    """A metric about which nothing can be said."""
-    return JudgedMetric(
-        name=name, baseline=None, canary=None, difference=None, interval=None, p_value=None,
-        verdict="not-proven", margin=None, needs_requests=None, first_alarm_at=None,
-    )  # fmt: skip
+def _slow_counts(requests: Requests, objective: Objective | None) -> tuple[Counts, float]:
+    """Slow requests per block, each block with the threshold that was known before it; and the last margin in ms."""
+    stable_at = np.flatnonzero(~requests.is_canary)
+    if len(stable_at) <= _THRESHOLD_FROM:
+        return Counts(*(np.zeros(0) for _ in range(4))), LATENCY_FLOOR_MS
+    begin = int(stable_at[_THRESHOLD_FROM - 1]) + 1
+    is_canary, latency_ms = requests.is_canary[begin:], requests.latency_ms[begin:]
+    blocks = cut_into_blocks(is_canary)
+    slow = np.zeros(len(is_canary), dtype=bool)
+    stable_ms = requests.latency_ms[stable_at]
+    seen = np.searchsorted(stable_at, begin + np.concatenate([[0], blocks.ends[:-1]]) if len(blocks.ends) else [])
+    margin_ms, start = LATENCY_FLOOR_MS, 0
+    for end, known in zip(blocks.ends, seen, strict=True):
+        p95_ms = float(np.percentile(stable_ms[max(0, known - _THRESHOLD_LAST) : known], 95))
+        margin_ms = _margin_ms(objective, p95_ms)
+        slow[start:end] = latency_ms[start:end] > p95_ms + margin_ms
+        start = int(end)
+    return count_bad(blocks, is_canary, slow), margin_ms
 
 
-@dataclass(frozen=True)
-class _Answer:
-    verdict: Verdict
-    p_value: float
-    first_alarm_at: int | None
+def _margin_ms(objective: Objective | None, p95_ms: float) -> float:
+    allowed = objective.worse_than_stable_by if objective else None
+    margin_ms = allowed.allowance(p95_ms) if allowed is not None else _DEFAULT_LATENCY_MARGIN * p95_ms
+    return max(LATENCY_FLOOR_MS, margin_ms)
 
 
-def answer_of(harm: Floats, within: Floats, canary_per_block: Floats, alpha: float) -> _Answer:
-    """The verdict of two paths of log evidence; ``canary_per_block`` belongs to the path of harm."""
-    highest = float(harm.max()) if len(harm) else 0.0
-    alarms = np.flatnonzero(harm >= -np.log(alpha))
-    first = int(np.cumsum(canary_per_block)[alarms[0]]) if len(alarms) else None
-    shown_within = bool(len(within)) and float(within[-1]) >= -np.log(PROMOTE_ALPHA)
-    verdict: Verdict = "harm" if first is not None else "non-inferior" if shown_within else "not-proven"
-    return _Answer(verdict, float(min(1.0, np.exp(-min(highest, 700.0)))), first)
-
-
-def _judge_rate(
+def _judged(
     name: str,
-    is_canary: NDArray[np.bool_],
-    bad: Floats,
-    coarse: Blocks,
-    fine: Blocks,
-    margin: Margin,
-    alpha: float,
+    stable: float | None,
+    canary: float | None,
+    counts: Counts,
+    delta: float,
+    margin: float,
+    harm_alpha: float,
     intervals: bool,
 ) -> JudgedMetric:
-    if np.isnan(bad).any() or not len(fine.ends):
-        return missing_metric(name).model_copy(update={"needs_requests": _forecast_of_nothing(bad, margin)})
-    counts = count_bad(coarse, is_canary, bad > 0)
-    short_counts = count_bad(fine, is_canary, bad > 0)
-    baseline, canary = float(bad[~is_canary].mean()), float(bad[is_canary].mean())
-    delta = margin.allowance(baseline)
-    within = log_evidence("within", counts, delta)
-    answer = answer_of(log_evidence("worse", short_counts, 0.0), within, fine.canary, alpha)
+    harm, within = log_evidence("worse", counts, delta), log_evidence("within", counts, delta)
+    alarms = np.flatnonzero(harm >= -np.log(harm_alpha))
+    shown = bool(len(within)) and bool(within.max() >= -np.log(NON_INFERIOR_ALPHA))
+    interval = None
+    if intervals and len(harm):
+        low, high = (bound_of_difference(claim, counts, INTERVAL_ALPHA) for claim in ("worse", "within"))  # type: ignore[arg-type]
+        interval = Interval(low=low, high=high, level=1 - 2 * INTERVAL_ALPHA)
     return JudgedMetric(
         name=name,
-        baseline=baseline,
+        baseline=stable,
         canary=canary,
-        difference=canary - baseline,
-        interval=_interval_of_rates(counts) if intervals else None,
-        p_value=answer.p_value,
-        verdict=answer.verdict,
-        margin=delta,
-        needs_requests=0 if answer.verdict != "not-proven" else forecast(counts, within, delta),
-        first_alarm_at=answer.first_alarm_at,
+        difference=None if stable is None or canary is None else canary - stable,
+        interval=interval,
+        p_value=float(min(1.0, np.exp(-harm.max()))) if len(harm) else None,
+        verdict="harm" if len(alarms) else "non-inferior" if shown else "not-proven",
+        margin=margin,
+        needs_requests=None if shown or len(alarms) else _needs(counts, within, delta),
+        first_alarm_at=int(counts.canary[: alarms[0] + 1].sum()) if len(alarms) else None,
     )
 
 
-def _judge_rejections(requests: Requests, fine: Blocks, alpha: float) -> JudgedMetric:
-    name, bad, is_canary = "rejected-rate", requests.rejected, requests.is_canary
-    if np.isnan(bad).any() or not len(fine.ends):
-        return missing_metric(name)
-    rejected = bad > 0
-    harm = log_evidence("worse", count_bad(fine, is_canary, rejected), REJECTION_MARGIN) if rejected.any() else _NONE
-    answer = answer_of(harm, _NONE, fine.canary, alpha)
-    baseline, canary = float(bad[~is_canary].mean()), float(bad[is_canary].mean())
-    return JudgedMetric(
-        name=name, baseline=baseline, canary=canary, difference=canary - baseline, interval=None,
-        p_value=answer.p_value, verdict=answer.verdict, margin=REJECTION_MARGIN, needs_requests=None,
-        first_alarm_at=answer.first_alarm_at,
-    )  # fmt: skip
-
-
-def _judge_latency(
-    requests: Requests, coarse: Blocks, fine: Blocks, margin: Margin, alpha: float, intervals: bool
-) -> JudgedMetric:
-    name = "latency-p95"
-    answered = requests.error == 0
-    if np.isnan(requests.latency_ms[answered]).any() or np.isnan(requests.error).any():
-        return missing_metric(name)
-    excess = excess_of(requests, answered)
-    canary = requests.latency_ms[requests.is_canary & answered]
-    if excess is None or not len(canary):
-        return missing_metric(name)
-    baseline = quantile(requests.latency_ms[~requests.is_canary & answered], 0.95)
-    observed = quantile(canary, 0.95)
-    relative, absolute = margin.relative or 0.0, max(margin.absolute or 0.0, NOTICEABLE_MS)
-    allowance = np.maximum(excess.canary_p95_ms * relative, absolute)
-    counts = slow_counts(excess, coarse, allowance)
-    within = log_evidence("within", counts, 0.0)
-    harm = log_evidence("worse", slow_counts(excess, fine, allowance), 0.0)
-    answer = answer_of(harm, within, fine.canary, alpha)
-    return JudgedMetric(
-        name=name,
-        baseline=baseline,
-        canary=observed,
-        difference=observed - baseline,
-        interval=_interval_of_shift(excess, coarse) if intervals else None,
-        p_value=answer.p_value,
-        verdict=answer.verdict,
-        margin=latency_allowance_ms(margin, baseline),
-        needs_requests=0 if answer.verdict != "not-proven" else forecast(counts, within, 0.0),
-        first_alarm_at=answer.first_alarm_at,
-    )
-
-
-def _interval_of_rates(counts: Counts) -> Interval:
-    low = bound_of_difference("worse", counts, PROMOTE_ALPHA)
-    high = bound_of_difference("within", counts, PROMOTE_ALPHA)
-    return Interval(low=low, high=high, level=1 - 2 * PROMOTE_ALPHA)
-
-
-def _interval_of_shift(excess: Excess, blocks: Blocks) -> Interval:
-    low = bound_of_shift("worse", excess, blocks, PROMOTE_ALPHA)
-    high = bound_of_shift("within", excess, blocks, PROMOTE_ALPHA)
-    return Interval(low=low, high=high, level=1 - 2 * PROMOTE_ALPHA)
-
-
-def forecast(counts: Counts, within: Floats, delta: float) -> int | None:
-    """Canary requests still needed to show non-inferiority if the rates stay as they are; None: they would not do."""
-    canary_n, stable_n = float(counts.canary.sum()), float(counts.stable.sum())
-    if not canary_n or not stable_n:
+def _needs(counts: Counts, within: NDArray[np.float64], delta: float) -> int | None:
+    """Canary requests still needed for non-inferiority if the rates stay as they are; None if they never would do."""
+    requests, stable = float(counts.canary.sum()), float(counts.stable.sum())
+    # A rate of nothing yet is taken as one bad request among those seen and one more.
+    canary_rate = min(float(counts.canary_bad.sum()) / max(requests, 1.0), 1.0)
+    stable_rate = min(float(counts.stable_bad.sum()) / max(stable, 1.0), 1.0)
+    growth = growth_per_canary_request(canary_rate, stable_rate, stable / requests if requests else 1.0, delta)
+    if canary_rate >= stable_rate + delta or growth <= 0:
         return None
-    stable_rate = float(counts.stable_bad.sum()) / stable_n
-    canary_rate = float(counts.canary_bad.sum()) / canary_n
-    if canary_rate >= stable_rate + delta:
-        return None
-    growth = growth_per_canary_request(canary_rate, stable_rate, stable_n / canary_n, delta)
-    missing = -np.log(PROMOTE_ALPHA) + _LEARNING_NATS - min(float(within[-1]), -np.log(PROMOTE_ALPHA))
-    return max(1, int(np.ceil(missing / growth))) if growth > 1e-9 else None
+    missing = -np.log(NON_INFERIOR_ALPHA) - (float(within[-1]) if len(within) else 0.0)
+    return max(1, int(np.ceil(missing / growth)))
 
 
-def _forecast_of_nothing(bad: Floats, margin: Margin) -> int | None:
-    if (len(bad) and np.isnan(bad).any()) or margin.absolute is None:
-        return None
-    return int(np.ceil((-np.log(PROMOTE_ALPHA) + _LEARNING_NATS) / -np.log1p(-margin.absolute)))
+def _rate(bad: NDArray[np.bool_]) -> float | None:
+    return float(bad.mean()) if len(bad) else None
+
+
+def _p95(latency_ms: NDArray[np.float64]) -> float | None:
+    return float(np.percentile(latency_ms, 95)) if len(latency_ms) else None

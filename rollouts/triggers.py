@@ -1,116 +1,94 @@
-"""Hard limits: what rolls a canary back at once, whatever the statistics say.
+"""The plan's hard limits: they act at once, or after so many windows in a row, whatever the judge has seen so far.
 
-A window that saw too little says nothing: it neither counts for "three windows" nor interrupts them. A window of
-requests must be large enough that one bad request alone cannot exceed the limit.
+A window with too few requests to tell says nothing: neither bad nor good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil
 
-from decision.objectives import Objective, ObjectiveName, Slo
+import numpy as np
 
-WINDOW_S = 10.0
-_LEAST_FOR_P95 = 20
-"""With fewer requests one slow request is the P95."""
+from decision.objectives import ObjectiveName, Slo
+from rollouts.requests import Request
+
+_REQUESTS_FOR_P95 = 20
 
 
 @dataclass(frozen=True)
-class RequestWindow:
-    """What the canary answered in one window. ``unavailable``: no answer, or 502, 503, 504."""
+class CanaryWindow:
+    """What one window of time showed of the canary. Resource shares are None where they were not measured."""
 
     requests: int
     errors: int
-    unavailable: int
+    unreachable: int
     p95_ms: float | None
+    memory: float | None = None
+    cpu: float | None = None
 
 
-@dataclass(frozen=True)
-class ResourceWindow:
-    """What the canary's process used in one window: shares of its memory limit and of one core; None: unknown."""
-
-    memory_ratio: float | None
-    cpu_ratio: float | None
-
-
-@dataclass(frozen=True)
-class Trigger:
-    """A hard limit that was broken."""
-
-    objective: ObjectiveName
-    why: str
+def window_of(requests: Sequence[Request], *, memory: float | None = None, cpu: float | None = None) -> CanaryWindow:
+    """The window of the canary's requests among ``requests``."""
+    canary = [request for request in requests if request.arm == "canary"]
+    p95_ms = float(np.percentile([r.latency_ms for r in canary], 95)) if canary else None
+    return CanaryWindow(
+        requests=len(canary),
+        errors=sum(r.is_error for r in canary),
+        unreachable=sum(r.is_unreachable for r in canary),
+        p95_ms=p95_ms,
+        memory=memory,
+        cpu=cpu,
+    )
 
 
-def requests_needed(slo: Slo) -> int:
-    """The smallest number of requests with which a window says something about every objective of requests."""
-    needed = [_LEAST_FOR_P95]
-    if (rate := slo.get("error-rate")) and rate.roll_back_above:
-        needed.append(ceil(1 / rate.roll_back_above))
-    if (availability := slo.get("availability")) and (availability.roll_back_below or 1) < 1:
-        needed.append(ceil(1 / (1 - (availability.roll_back_below or 0))))
-    return max(needed)
-
-
-def broken_limits(
-    slo: Slo,
-    *,
-    request_windows: Sequence[RequestWindow],
-    open_window: RequestWindow,
-    resource_windows: Sequence[ResourceWindow],
-    consecutive_failures: int,
-) -> list[Trigger]:
-    """The limits that are broken now, over closed windows (oldest first) and the one that is still open."""
-    found = [
-        _sustained("error-rate", slo, [_error_rate(window) for window in request_windows], "error rate {:.2%}"),
-        _sustained("latency-p95", slo, [_p95(window) for window in request_windows], "P95 {:.0f} ms"),
-        _sustained("availability", slo, [_availability(window) for window in request_windows], "availability {:.2%}"),
-        _sustained("memory", slo, [window.memory_ratio for window in resource_windows], "memory {:.0%} of its limit"),
-        _sustained("cpu", slo, [window.cpu_ratio for window in resource_windows], "CPU {:.0%} of a core"),
-        _at_once(slo.get("error-rate"), [*request_windows[-1:], open_window]),
-        _sustained("consecutive-failures", slo, [float(consecutive_failures)], "{:.0f} failures in a row"),
-    ]
-    return [trigger for trigger in found if trigger]
-
-
-def _sustained(name: ObjectiveName, slo: Slo, values: Sequence[float | None], text: str) -> Trigger | None:
-    objective = slo.get(name)
-    if objective is None:
-        return None
-    latest = [value for value in values if value is not None][-objective.windows :]
-    if len(latest) < objective.windows:
-        return None
-    above, below = objective.roll_back_above, objective.roll_back_below
-    times = f" in {objective.windows} windows" if objective.windows > 1 else ""
-    if above is not None and all(value > above for value in latest):
-        return Trigger(name, f"{text.format(latest[-1])}, limit {_limit(objective, above)}{times}")
-    if below is not None and all(value < below for value in latest):
-        return Trigger(name, f"{text.format(latest[-1])}, at least {_limit(objective, below)} required{times}")
+def triggered(windows: Sequence[CanaryWindow], failures_in_a_row: int, slo: Slo) -> str | None:
+    """Which limit is broken by the windows so far (oldest first), in words; None for none."""
+    run = slo.get("consecutive-failures")
+    if run and run.roll_back_above is not None and failures_in_a_row > run.roll_back_above:
+        return f"{failures_in_a_row} canary requests in a row failed, the limit is {run.roll_back_above:g}"
+    at_once = slo.get("error-rate")
+    if at_once and at_once.roll_back_at_once_above is not None and windows:
+        last = windows[-1]
+        enough = last.requests >= max(at_once.at_least_requests, 1)
+        if enough and last.errors / last.requests > at_once.roll_back_at_once_above:
+            return f"error-rate is {last.errors / last.requests:.1%} in one window of {last.requests} requests"
+    for name, objective in slo.items():
+        if objective.roll_back_above is None and objective.roll_back_below is None:
+            continue
+        values = [_value(name, window, objective.roll_back_above) for window in windows[-objective.windows :]]
+        if len(values) == objective.windows and all(
+            value is not None and _broken(value, objective.roll_back_above, objective.roll_back_below)
+            for value in values
+        ):
+            return f"{name} was {values[-1]:.4g} and beyond its limit for {objective.windows} windows"
     return None
 
 
-def _at_once(objective: Objective | None, windows: Sequence[RequestWindow]) -> Trigger | None:
-    if objective is None or objective.roll_back_at_once_above is None:
-        return None
-    limit = objective.roll_back_at_once_above
-    for window in windows:
-        rate = _error_rate(window)
-        if rate is not None and window.requests >= objective.at_least_requests and rate > limit:
-            text = f"error rate {rate:.2%} of {window.requests} requests, limit {_limit(objective, limit)} at once"
-            return Trigger("error-rate", text)
-    return None
+def failures_in_a_row(requests: Iterable[Request], so_far: int = 0) -> int:
+    """How many of the last canary requests failed without a success in between."""
+    for request in requests:
+        if request.arm == "canary":
+            so_far = so_far + 1 if request.is_error else 0
+    return so_far
 
 
-def _limit(objective: Objective, value: float) -> str:
-    return {"ratio": f"{value:.2%}", "ms": f"{value:.0f} ms", "count": f"{value:.0f}"}[objective.unit]
+def _broken(value: float, above: float | None, below: float | None) -> bool:
+    return (above is not None and value > above) or (below is not None and value < below)
 
 
-def _error_rate(window: RequestWindow) -> float | None:
-    return window.errors / window.requests if window.requests else None
-
-
-def _availability(window: RequestWindow) -> float | None:
-    return 1 - window.unavailable / window.requests if window.requests else None
-
-
-def _p95(window: RequestWindow) -> float | None:
-    return window.p95_ms if window.requests >= _LEAST_FOR_P95 else None
+def _value(name: ObjectiveName, window: CanaryWindow, limit: float | None) -> float | None:
+    """A window's value of an objective; None when the window cannot tell."""
+    match name:
+        case "error-rate":
+            # With fewer requests a single error would be above the limit.
+            enough = limit is not None and limit > 0 and window.requests >= 1 / limit
+            return window.errors / window.requests if enough else None
+        case "latency-p95":
+            return window.p95_ms if window.requests >= _REQUESTS_FOR_P95 else None
+        case "availability":
+            return 1 - window.unreachable / window.requests if window.requests >= 1 / 0.01 else None
+        case "memory":
+            return window.memory
+        case "cpu":
+            return window.cpu
+        case "latency-mean" | "consecutive-failures":
+            return None

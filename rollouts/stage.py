@@ -1,0 +1,121 @@
+"""What to do in a stage, from what was seen in it. Pure: no clock, no router, no database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from decision.objectives import Slo, Stage
+from evidence.results import ArmCounts, JudgedMetric
+from rollouts.judge import Requests, judge, overall
+from rollouts.requests import Arm, Request
+from rollouts.sample_ratio import split_is_off
+from rollouts.triggers import CanaryWindow, triggered
+
+REQUESTS_AT_LEAST = 200
+"""Canary requests that any stage needs, also one that states none."""
+
+_BASELINE_REQUESTS = 100
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that was seen in a stage. ``windows`` are those of the canary, oldest first."""
+
+    requests: Sequence[Request]
+    windows: Sequence[CanaryWindow]
+    failures_in_a_row: int
+    elapsed_s: float
+    silent_s: float
+    traffic_alive: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do, why, and the judge's metrics that it rests on (empty when it rests on none)."""
+
+    action: Literal["wait", "promote", "roll-back", "freeze"]
+    why: str
+    metrics: tuple[JudgedMetric, ...] = ()
+
+
+def next_step(
+    seen: Seen, stage: Stage, slo: Slo, *, minimum_s: float, harm_alpha: float, silence_at_most_s: float
+) -> Step:
+    """Harm first, then anything that makes judging worthless, then promotion; else wait."""
+    if broken := triggered(seen.windows, seen.failures_in_a_row, slo):
+        return Step("roll-back", broken)
+    if frozen := _worthless(seen, stage, slo, silence_at_most_s):
+        return Step("freeze", frozen)
+    metrics: tuple[JudgedMetric, ...] = ()
+    if stage.share < 1:
+        metrics = judge(Requests.of(seen.requests), slo, harm_alpha=harm_alpha)
+        if overall(metrics) == "harm":
+            return Step("roll-back", _harm(metrics), metrics)
+    missing = _missing(seen, stage, slo, metrics, minimum_s)
+    return Step("wait", missing, metrics) if missing else Step("promote", _shown(seen, metrics), metrics)
+
+
+def _worthless(seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float) -> str | None:
+    if not seen.traffic_alive:
+        return "the traffic has stopped"
+    if seen.silent_s > silence_at_most_s:
+        return f"no request was seen for {seen.silent_s:.0f} s"
+    if off := split_is_off(seen.requests, stage.share):
+        return off
+    stable = [request for request in seen.requests if request.arm == "stable"][-_BASELINE_REQUESTS * 5 :]
+    limit = slo["error-rate"].roll_back_above if "error-rate" in slo else None
+    if limit is not None and len(stable) >= _BASELINE_REQUESTS:
+        rate = sum(request.is_error for request in stable) / len(stable)
+        if rate > limit:
+            return f"the baseline is sick: stable fails {rate:.1%} of its requests"
+    return None
+
+
+def _harm(metrics: Sequence[JudgedMetric]) -> str:
+    metric = next(metric for metric in metrics if metric.verdict == "harm")
+    return (
+        f"harm shown: {metric.name} {metric.canary:.4g} against {metric.baseline:.4g} of stable, "
+        f"after {metric.first_alarm_at} canary requests"
+    )
+
+
+def _missing(seen: Seen, stage: Stage, slo: Slo, metrics: Sequence[JudgedMetric], minimum_s: float) -> str | None:
+    """What is missing for a promotion, in words; None when nothing is."""
+    canary = counts_of(seen.requests, "canary")
+    needed = max(stage.requests, REQUESTS_AT_LEAST)
+    if canary.requests < needed:
+        return f"{canary.requests} of {needed} canary requests"
+    if seen.elapsed_s < minimum_s:
+        return f"{seen.elapsed_s:.0f} of {minimum_s:.0f} s"
+    for name, value in (("error-rate", canary.error_rate), ("latency-p95", canary.p95_ms)):
+        objective = slo.get(name)  # type: ignore[call-overload]
+        limit = objective.promote_at_most if objective else None
+        if limit is not None and (value is None or value > limit):
+            return f"{name} is {value}, at most {limit:g} may be promoted"
+    for metric in metrics:
+        if metric.verdict != "non-inferior":
+            more = "more than can be told" if metric.needs_requests is None else f"about {metric.needs_requests} more"
+            return f"{metric.name} is not shown to be within its margin ({more} canary requests)"
+    return None
+
+
+def _shown(seen: Seen, metrics: Sequence[JudgedMetric]) -> str:
+    canary = counts_of(seen.requests, "canary")
+    against = "not worse than stable" if metrics else "within the limits of a promotion"
+    return f"{canary.requests} canary requests, {canary.errors} errors: {against}"
+
+
+def counts_of(requests: Sequence[Request], arm: Arm) -> ArmCounts:
+    """What one arm served."""
+    mine = [request for request in requests if request.arm == arm]
+    latencies_ms = np.array([request.latency_ms for request in mine])
+    errors = sum(request.is_error for request in mine)
+    return ArmCounts(
+        requests=len(mine),
+        errors=errors,
+        error_rate=errors / len(mine) if mine else None,
+        mean_ms=round(float(latencies_ms.mean()), 3) if mine else None,
+        p95_ms=round(float(np.percentile(latencies_ms, 95)), 3) if mine else None,
+    )
