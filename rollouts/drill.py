@@ -9,9 +9,11 @@ from evidence.results import Check, DrillResult
 from processes.errors import CollectError, ProcessError
 from processes.wait import wait_for
 from rollouts.assignment import SLOTS
-from rollouts.requests import Request
+from rollouts.feed import Feed
+from rollouts.lease import LEASE_S
 from rollouts.roll_back import now_s, roll_back
-from rollouts.router import LEASE_S, Router
+from rollouts.router import Router
+from rollouts.samples import RequestSample
 
 _SALT = "rollback-drill"
 _CANARY_REQUESTS = 50
@@ -25,8 +27,8 @@ def rehearse_rollback(
 ) -> Measurement:
     """Expose half of the users, take them back, expose them again and let the lease lapse; returns a DrillResult.
 
-    ``recovery_ms`` is the time from the rollback to the start of the last canary request. Raises CollectError when there
-    is too little traffic to tell.
+    ``recovery_ms`` is the time from the rollback to the start of the last canary request. Raises CollectError when
+    there is too little traffic to tell.
     """
     started_at = datetime.now(UTC)
     watch = _Watch(router, traffic_alive)
@@ -34,14 +36,14 @@ def rehearse_rollback(
     watch.expose()
     progress(0.3, "rollback")
     decided_at_s = now_s()
-    back = roll_back(router, _SALT, decided_at_s, traffic_alive)
+    back = roll_back(router, watch.feed, decided_at_s, traffic_alive)
     watch.requests += back.requests
     afterwards = watch.wait_for_requests(_AFTERWARDS)
-    late = sum(request.arm == "canary" for request in afterwards)
+    late = sum(request.backend == "canary" for request in afterwards)
     progress(0.6, "half of the users see it again, and nobody watches")
     watch.expose()
     lapse_ms = watch.let_lease_lapse()
-    router.split(0, _SALT)
+    router.set_share(0)
     failed = sum(request.is_error for request in watch.requests)
     ms = back.last_canary_ms
     steps = [
@@ -76,6 +78,7 @@ def rehearse_rollback(
         summary=f"rollback in {_text(ms)}, lease lapses in {_text(lapse_ms)}, {failed} requests failed",
         started_at=started_at,
         finished_at=datetime.now(UTC),
+        tools={router.kind: router.version},
         parameters={"router": router.kind, "share": 0.5, "lease_s": LEASE_S},
     )
 
@@ -90,38 +93,41 @@ class _Watch:
     def __init__(self, router: Router, traffic_alive: Callable[[], bool]) -> None:
         self._router = router
         self._alive = traffic_alive
-        self.requests: list[Request] = []
+        self.feed = Feed(router)
+        self.requests: list[RequestSample] = []
 
     def expose(self) -> None:
         """Expose half of the users, and wait until they are seen at the canary."""
         self._router.renew_lease()
-        self._router.split(SLOTS // 2, _SALT)
-        self._wait(lambda new: sum(r.arm == "canary" for r in new) >= _CANARY_REQUESTS, "canary requests", renew=True)
+        self._router.set_share(SLOTS // 2, _SALT)
+        self._wait(
+            lambda new: sum(r.backend == "canary" for r in new) >= _CANARY_REQUESTS, "canary requests", renew=True
+        )
 
-    def wait_for_requests(self, count: int) -> list[Request]:
+    def wait_for_requests(self, count: int) -> list[RequestSample]:
         """The next ``count`` requests, at least."""
         return self._wait(lambda new: len(new) >= count, f"{count} requests", renew=True)
 
     def let_lease_lapse(self) -> float | None:
-        """Stop renewing; the milliseconds from the last renewal to the last canary request's start. None: it goes on."""
+        """Stop renewing; milliseconds from the last renewal to the last canary request's start. None: it goes on."""
         renewed_at_s = now_s()
         self._router.renew_lease()
         until_s = time.monotonic() + 2 * LAPSE_AT_MOST_MS / 1000
         new = self._wait(lambda _: time.monotonic() >= until_s, "the lease lapsed", renew=False)
-        canary = [r.started_at_s for r in new if r.arm == "canary"]
+        canary = [r.at_s for r in new if r.backend == "canary"]
         last = max(canary, default=renewed_at_s)
-        still = any(r.started_at_s > last for r in new if r.arm == "stable")
+        still = any(r.at_s > last for r in new if r.backend == "stable")
         return (last - renewed_at_s) * 1000 if still else None
 
-    def _wait(self, enough: Callable[[list[Request]], bool], what: str, *, renew: bool) -> list[Request]:
-        new: list[Request] = []
+    def _wait(self, enough: Callable[[list[RequestSample]], bool], what: str, *, renew: bool) -> list[RequestSample]:
+        new: list[RequestSample] = []
 
         def seen() -> bool:
             if not self._alive():
                 raise CollectError("the traffic of the drill has stopped")
             if renew:
                 self._router.renew_lease()
-            new.extend(self._router.new_requests())
+            new.extend(self.feed.new_requests())
             return enough(new)
 
         try:

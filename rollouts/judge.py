@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from decision.objectives import Objective, Slo
 from evidence.results import Interval, JudgedMetric
-from rollouts.requests import Request
+from rollouts.samples import RequestSample
 from rollouts.two_sample import (
     Counts,
     bound_of_difference,
@@ -48,11 +48,11 @@ class Requests:
     latency_ms: NDArray[np.float64]
 
     @classmethod
-    def of(cls, requests: Sequence[Request]) -> "Requests":
+    def of(cls, requests: Sequence[RequestSample]) -> "Requests":
         """Arrays of logged requests."""
-        ordered = sorted(requests, key=lambda request: request.started_at_s)
+        ordered = sorted(requests, key=lambda request: request.at_s)
         return cls(
-            np.array([r.arm == "canary" for r in ordered], dtype=bool),
+            np.array([r.backend == "canary" for r in ordered], dtype=bool),
             np.array([r.is_error for r in ordered], dtype=bool),
             np.array([r.latency_ms for r in ordered], dtype=float),
         )
@@ -143,7 +143,7 @@ def _judged(
     shown = bool(len(within)) and bool(within.max() >= -np.log(NON_INFERIOR_ALPHA))
     interval = None
     if intervals and len(harm):
-        low, high = (bound_of_difference(claim, counts, INTERVAL_ALPHA) for claim in ("worse", "within"))  # type: ignore[arg-type]
+        low, high = (bound_of_difference(claim, counts, INTERVAL_ALPHA) for claim in ("worse", "within"))
         interval = Interval(low=low, high=high, level=1 - 2 * INTERVAL_ALPHA)
     return JudgedMetric(
         name=name,

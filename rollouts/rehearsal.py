@@ -15,11 +15,12 @@ from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcom
 from evidence.results import JudgedMetric, RolloutResult, StageResult
 from processes.target import Target
 from rollouts.assignment import slots_of_share
+from rollouts.feed import Feed
 from rollouts.journal import Journal
 from rollouts.judge import Requests, judge
-from rollouts.requests import Request
 from rollouts.roll_back import RolledBack, now_s, roll_back
 from rollouts.router import Router
+from rollouts.samples import RequestSample
 from rollouts.stage import Seen, Step, counts_of, next_step
 from rollouts.watch import StageWatch
 
@@ -34,7 +35,7 @@ StageOutcome = Literal["promoted", "rolled-back", "frozen", "unfinished"]
 class _Rollout:
     """A rollout as it is lived through."""
 
-    requests: list[Request] = field(default_factory=list)
+    requests: list[RequestSample] = field(default_factory=list)
     stages: list[StageResult] = field(default_factory=list)
     ticks: int = 0
     rolled_back: RolledBack | None = None
@@ -63,14 +64,14 @@ def rehearse(
     """
     started_at, deadline_s = datetime.now(UTC), time.monotonic() + timeout_s
     alpha = budget / (_JUDGED_METRICS * max(1, sum(stage.share < 1 for stage in stages)))
-    rollout = _Rollout()
+    rollout, feed = _Rollout(), Feed(router)
     with Journal(database_url, f"{rollout_id}-{uuid.uuid4().hex}") as journal:
         for number, stage in enumerate(stages):
-            watch = StageWatch(router, candidate, MEMORY_LIMIT_BYTES, traffic_alive)
+            watch = StageWatch(router, feed, candidate, MEMORY_LIMIT_BYTES, traffic_alive)
             slots = slots_of_share(stage.share)
             journal.write("expose", stage.name, slots, salt=stage.salt)
             router.renew_lease()
-            router.split(slots, stage.salt)
+            router.set_share(slots, stage.salt or None)
             seen, step = _live_through(watch, stage, slo, stage_minimum_s, alpha, deadline_s, rollout, _told(
                 progress, number, stages
             ))  # fmt: skip
@@ -78,7 +79,7 @@ def rehearse(
             if outcome != "promoted":
                 decided_at_s = now_s()
                 journal.write("roll-back", stage.name, 0, why=step.why, outcome=outcome)
-                rollout.rolled_back = roll_back(router, stage.salt, decided_at_s, traffic_alive)
+                rollout.rolled_back = roll_back(router, feed, decided_at_s, traffic_alive)
                 watch.requests += rollout.rolled_back.requests
             else:
                 journal.write("promote", stage.name, slots, why=step.why)
@@ -93,6 +94,7 @@ def rehearse(
         summary=_summary(result, len(stages)),
         started_at=started_at,
         finished_at=datetime.now(UTC),
+        tools={router.kind: router.version},
         parameters={
             "router": router.kind,
             "stable": stable.name,
@@ -117,7 +119,7 @@ def _told(progress: Callable[[float, str], None], number: int, stages: Sequence[
 
     def tell(seen: Seen, step: Step) -> None:
         needed = max(stage.requests, 1)
-        done = min(1.0, sum(r.arm == "canary" for r in seen.requests) / needed)
+        done = min(1.0, sum(r.backend == "canary" for r in seen.requests) / needed)
         progress((number + 0.99 * done) / len(stages), f"{stage.name} {stage.share:.0%}: {step.why}")
 
     return tell
@@ -156,7 +158,7 @@ def _conclude_stage(
     if outcome == "rolled-back":
         before = sum(s.canary.requests for s in rollout.stages)
         alarms = [m.first_alarm_at for m in step.metrics if m.first_alarm_at is not None]
-        in_stage = min(alarms) if alarms else sum(r.arm == "canary" for r in seen.requests)
+        in_stage = min(alarms) if alarms else sum(r.backend == "canary" for r in seen.requests)
         rollout.requests_to_harm = before + in_stage
     metrics: Sequence[JudgedMetric] = step.metrics
     if metrics:
@@ -180,7 +182,7 @@ def _result(rollout: _Rollout, router: str, stages: Sequence[Stage]) -> RolloutR
     last = rollout.stages[-1]
     promoted = sum(stage.outcome == "promoted" for stage in rollout.stages)
     completed = promoted == len(stages)
-    canary = [request for request in rollout.requests if request.arm == "canary"]
+    canary = [request for request in rollout.requests if request.backend == "canary"]
     harmed = last.outcome == "rolled-back" and rollout.rolled_back is not None
     return RolloutResult(
         mode="rehearsal",
@@ -192,7 +194,7 @@ def _result(rollout: _Rollout, router: str, stages: Sequence[Stage]) -> RolloutR
         stages_completed=promoted,
         canary_requests=len(canary),
         canary_errors=sum(request.is_error for request in canary),
-        users_exposed=len({request.user for request in canary}),
+        users_exposed=len({request.user_hash for request in canary}),
         requests_to_harm=rollout.requests_to_harm,
         harm_to_stable_ms=rollout.rolled_back.last_canary_ms if harmed and rollout.rolled_back else None,
         ticks=rollout.ticks,
@@ -222,7 +224,7 @@ def _left_out(lived: Sequence[StageResult], stages: Sequence[Stage]) -> list[Lef
     return [LeftOut("stages", missing, "the rollout ended before them")] if missing else []
 
 
-def _parquet(requests: Sequence[Request]) -> bytes:
-    columns = ("started_at_s", "arm", "status", "latency_ms", "user")
+def _parquet(requests: Sequence[RequestSample]) -> bytes:
+    columns = ("at_s", "backend", "status", "latency_ms", "user_hash", "assigned")
     frame = pd.DataFrame({name: [getattr(request, name) for request in requests] for name in columns})
     return bytes(frame.to_parquet(index=False))

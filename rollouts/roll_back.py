@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from processes.errors import ProcessError
 from processes.wait import wait_for
-from rollouts.requests import Request
+from rollouts.feed import Feed
 from rollouts.router import Router
+from rollouts.samples import RequestSample
 
 _STABLE_REQUESTS_AFTER = 50
 _WITHIN_S = 20.0
@@ -21,22 +22,22 @@ class RolledBack:
     """
 
     last_canary_ms: float | None
-    requests: list[Request]
+    requests: list[RequestSample]
 
 
-def roll_back(router: Router, salt: str, decided_at_s: float, traffic_alive: Callable[[], bool]) -> RolledBack:
+def roll_back(router: Router, feed: Feed, decided_at_s: float, traffic_alive: Callable[[], bool]) -> RolledBack:
     """Send everything to stable; ``decided_at_s`` is the epoch time of the decision. The lease is kept meanwhile.
 
     Waits until 50 requests have started at stable after the last one at the canary.
     """
-    router.split(0, salt)
-    seen: list[Request] = []
+    router.set_share(0)
+    seen: list[RequestSample] = []
 
     def settled() -> bool:
         router.renew_lease()
-        seen.extend(router.new_requests())
-        last = max((r.started_at_s for r in seen if r.arm == "canary"), default=decided_at_s)
-        after = sum(r.started_at_s > max(last, decided_at_s) for r in seen if r.arm == "stable")
+        seen.extend(feed.new_requests())
+        last = max((r.at_s for r in seen if r.backend == "canary"), default=decided_at_s)
+        after = sum(r.at_s > max(last, decided_at_s) for r in seen if r.backend == "stable")
         return after >= _STABLE_REQUESTS_AFTER or not traffic_alive()
 
     try:
@@ -45,7 +46,7 @@ def roll_back(router: Router, salt: str, decided_at_s: float, traffic_alive: Cal
         return RolledBack(None, seen)
     if not traffic_alive():
         return RolledBack(None, seen)
-    last = max((r.started_at_s for r in seen if r.arm == "canary"), default=decided_at_s)
+    last = max((r.at_s for r in seen if r.backend == "canary"), default=decided_at_s)
     return RolledBack(max(0.0, (last - decided_at_s) * 1000), seen)
 
 

@@ -1,25 +1,31 @@
-"""Whether the router exposes as many users as it was told: a split that differs makes every comparison worthless."""
+"""Sample-ratio mismatch: do as many users see the canary as the router was told to send there?
 
-from collections.abc import Iterable
+Users are counted, not requests: the router assigns users, and one busy user would shift a share of requests. With k of
+n users in the canary and an expected share s, the e-value of a Beta(a s, a (1 - s)) mixture against the binomial is
 
-from rollouts.requests import Request
+    e = B(a s + k, a (1 - s) + n - k) / B(a s, a (1 - s)) / (s^k (1 - s)^(n - k)),   a = 100
 
-STANDARD_ERRORS = 6.0
-"""So far off the expected number of users by chance once in a thousand million looks: looking often costs nothing."""
+(Lindon and Malek, "Anytime-valid inference for multinomial count data", 2022, arXiv 2011.03567): valid at every look.
+"""
 
-_USERS_AT_LEAST = 200
+from math import exp, log
+
+from scipy.special import betaln
+
+ALPHA = 0.001
+"""Probability that a router that splits as it should ever freezes a stage."""
+_CONCENTRATION = 100.0
 
 
-def split_is_off(requests: Iterable[Request], share: float) -> str | None:
-    """How the share of users in the canary differs from ``share``, in words; None when chance explains it."""
-    arm_of: dict[str, str] = {}
-    for request in requests:
-        if arm_of.setdefault(request.user, request.arm) != request.arm:
-            return f"user {request.user} saw both versions within one stage"
-    users, exposed = len(arm_of), sum(arm == "canary" for arm in arm_of.values())
-    if users < _USERS_AT_LEAST or not 0 < share < 1:
-        return None
-    expected, error = users * share, (users * share * (1 - share)) ** 0.5
-    if abs(exposed - expected) <= STANDARD_ERRORS * error:
-        return None
-    return f"{exposed} of {users} users saw the canary, {expected:.0f} were to"
+def mismatch_p_value(canary_users: int, users: int, share: float) -> float:
+    """An anytime-valid p-value of "the canary's share of users is ``share``"; 1.0 without users or at 0 % and 100 %.
+
+    At a share of 0 or 1 a single user in the wrong arm gives 0.0.
+    """
+    if share in (0.0, 1.0):
+        return 1.0 if canary_users == round(share * users) else 0.0
+    stable_users = users - canary_users
+    first, second = _CONCENTRATION * share, _CONCENTRATION * (1 - share)
+    log_e = float(betaln(first + canary_users, second + stable_users) - betaln(first, second))
+    log_e -= canary_users * log(share) + stable_users * log(1 - share)
+    return min(1.0, exp(-max(-700.0, min(log_e, 700.0))))

@@ -9,8 +9,8 @@ import numpy as np
 from decision.objectives import Slo, Stage
 from evidence.results import ArmCounts, JudgedMetric
 from rollouts.judge import Requests, judge, overall
-from rollouts.requests import Arm, Request
-from rollouts.sample_ratio import split_is_off
+from rollouts.sample_ratio import ALPHA, mismatch_p_value
+from rollouts.samples import Arm, RequestSample
 from rollouts.triggers import CanaryWindow, triggered
 
 REQUESTS_AT_LEAST = 200
@@ -23,7 +23,7 @@ _BASELINE_REQUESTS = 100
 class Seen:
     """All that was seen in a stage. ``windows`` are those of the canary, oldest first."""
 
-    requests: Sequence[Request]
+    requests: Sequence[RequestSample]
     windows: Sequence[CanaryWindow]
     failures_in_a_row: int
     elapsed_s: float
@@ -62,15 +62,26 @@ def _worthless(seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float) -> 
         return "the traffic has stopped"
     if seen.silent_s > silence_at_most_s:
         return f"no request was seen for {seen.silent_s:.0f} s"
-    if off := split_is_off(seen.requests, stage.share):
+    if off := _split_is_off(seen.requests, stage.share):
         return off
-    stable = [request for request in seen.requests if request.arm == "stable"][-_BASELINE_REQUESTS * 5 :]
+    stable = [request for request in seen.requests if request.backend == "stable"][-_BASELINE_REQUESTS * 5 :]
     limit = slo["error-rate"].roll_back_above if "error-rate" in slo else None
     if limit is not None and len(stable) >= _BASELINE_REQUESTS:
         rate = sum(request.is_error for request in stable) / len(stable)
         if rate > limit:
             return f"the baseline is sick: stable fails {rate:.1%} of its requests"
     return None
+
+
+def _split_is_off(requests: Sequence[RequestSample], share: float) -> str | None:
+    assigned: dict[str, Arm] = {}
+    for request in requests:
+        if assigned.setdefault(request.user_hash, request.assigned) != request.assigned:
+            return f"user {request.user_hash} was assigned to both versions within one stage"
+    exposed = sum(arm == "canary" for arm in assigned.values())
+    if mismatch_p_value(exposed, len(assigned), share) >= ALPHA:
+        return None
+    return f"{exposed} of {len(assigned)} users were assigned to the canary, expected {share:.1%}"
 
 
 def _harm(metrics: Sequence[JudgedMetric]) -> str:
@@ -107,9 +118,9 @@ def _shown(seen: Seen, metrics: Sequence[JudgedMetric]) -> str:
     return f"{canary.requests} canary requests, {canary.errors} errors: {against}"
 
 
-def counts_of(requests: Sequence[Request], arm: Arm) -> ArmCounts:
+def counts_of(requests: Sequence[RequestSample], arm: Arm) -> ArmCounts:
     """What one arm served."""
-    mine = [request for request in requests if request.arm == arm]
+    mine = [request for request in requests if request.backend == arm]
     latencies_ms = np.array([request.latency_ms for request in mine])
     errors = sum(request.is_error for request in mine)
     return ArmCounts(

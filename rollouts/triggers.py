@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from decision.objectives import ObjectiveName, Slo
-from rollouts.requests import Request
+from rollouts.samples import RequestSample
 
 _REQUESTS_FOR_P95 = 20
 
@@ -26,14 +26,16 @@ class CanaryWindow:
     cpu: float | None = None
 
 
-def window_of(requests: Sequence[Request], *, memory: float | None = None, cpu: float | None = None) -> CanaryWindow:
+def window_of(
+    requests: Sequence[RequestSample], *, memory: float | None = None, cpu: float | None = None
+) -> CanaryWindow:
     """The window of the canary's requests among ``requests``."""
-    canary = [request for request in requests if request.arm == "canary"]
+    canary = [request for request in requests if request.backend == "canary"]
     p95_ms = float(np.percentile([r.latency_ms for r in canary], 95)) if canary else None
     return CanaryWindow(
         requests=len(canary),
         errors=sum(r.is_error for r in canary),
-        unreachable=sum(r.is_unreachable for r in canary),
+        unreachable=sum(r.is_unavailable for r in canary),
         p95_ms=p95_ms,
         memory=memory,
         cpu=cpu,
@@ -63,10 +65,10 @@ def triggered(windows: Sequence[CanaryWindow], failures_in_a_row: int, slo: Slo)
     return None
 
 
-def failures_in_a_row(requests: Iterable[Request], so_far: int = 0) -> int:
+def failures_in_a_row(requests: Iterable[RequestSample], so_far: int = 0) -> int:
     """How many of the last canary requests failed without a success in between."""
     for request in requests:
-        if request.arm == "canary":
+        if request.backend == "canary":
             so_far = so_far + 1 if request.is_error else 0
     return so_far
 

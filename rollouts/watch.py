@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from processes.resources import Resources, read_resources
 from processes.target import Target
 from processes.wait import wait_for
-from rollouts.requests import Request
-from rollouts.router import LEASE_S, Router
+from rollouts.feed import Feed
+from rollouts.lease import LEASE_S
+from rollouts.router import Router
+from rollouts.samples import RequestSample
 from rollouts.stage import Seen
 from rollouts.triggers import CanaryWindow, failures_in_a_row, window_of
 
@@ -23,13 +25,14 @@ class StageWatch:
     """What has been seen since the stage began, and the window being filled."""
 
     router: Router
+    feed: Feed
     candidate: Target
     memory_limit_bytes: float
     traffic_alive: Callable[[], bool]
     began_s: float = field(default_factory=time.monotonic)
-    requests: list[Request] = field(default_factory=list)
+    requests: list[RequestSample] = field(default_factory=list)
     windows: list[CanaryWindow] = field(default_factory=list)
-    _window: list[Request] = field(default_factory=list)
+    _window: list[RequestSample] = field(default_factory=list)
     _window_began_s: float = field(default_factory=time.monotonic)
     _resources: Resources | None = None
     _failures: int = 0
@@ -43,7 +46,7 @@ class StageWatch:
         due_s = time.monotonic() + TICK_S
         wait_for(lambda: time.monotonic() >= due_s, what="the next tick", timeout_s=60)
         self.router.renew_lease()
-        new = self.router.new_requests()
+        new = self.feed.new_requests()
         now_s = time.monotonic()
         if new:
             self._last_request_s = now_s
