@@ -93,15 +93,19 @@ def _digest_of(part: BaseModel) -> str:
 def _paths_in_command(plan_file: PlanFile, collect: TestSuiteCollect) -> Iterator[Path]:
     """The words of a test command that name files or folders (``tests/a.py::test_b`` names its file)."""
     for word in shlex.split(collect.run):
+        cwd = plan_file.resolve(collect.cwd)
         path = plan_file.resolve(collect.cwd / word.split("::")[0])
-        if path.exists() and path != plan_file.resolve(collect.cwd):
+        if path.exists() and path != cwd:
             yield path
+            if path.is_file() and path.is_relative_to(cwd):
+                yield from (c for folder in path.parents if (c := folder / "conftest.py").is_file() and folder != cwd)
 
 
 def _module_files(module: str) -> Iterator[Path]:
+    """The package that holds a module, because modules of one package share values; a module on its own."""
     spec = importlib.util.find_spec(module)
     if spec and spec.origin:
-        yield Path(spec.origin)
+        yield Path(spec.origin).parent if spec.parent else Path(spec.origin)
 
 
 def _name(path: Path, base: Path) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +76,8 @@ def _validate(frame: pd.DataFrame, expectations: Sequence[Any], name: str) -> li
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
+    # It speaks of temporary folders, at a level that it sets itself.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("data").add_dataframe_asset(name)

@@ -63,8 +63,8 @@ def pending(
             missing.append(Pending(name, f"stale: {age} old, at most {duration_text(min(ages))} counts"))
         elif short := _too_short(plan_file, record, profile):
             missing.append(Pending(name, short))
-        elif record.outcome == "errored":
-            missing.append(Pending(name, f"errored: {record.summary}"))
+        elif record.outcome in ("errored", "inconclusive"):  # it showed nothing: neither good nor bad
+            missing.append(Pending(name, f"{record.outcome}: {record.summary}"))
         else:
             fresh.append(record)
     return missing, fresh

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prefect import flow
-from rollouts.drill import rehearse_rollback
 
 from collectors.external_api_drill import drill_external_api
 from decision.collect import DrillCollect
@@ -16,6 +15,7 @@ from flows.targets import running_target
 from processes.errors import UsageError
 from processes.target import Target
 from rollouts.auto_rollback import judge_auto_rollback
+from rollouts.drill import rehearse_rollback
 
 _LONGEST_S = 120.0
 

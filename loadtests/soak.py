@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from decision.objectives import Slo
+from decision.quantities import duration_text
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
 from evidence.results import Gap, SoakResult, Trend
 from loadtests.generator import Generator, Load, generating
@@ -66,7 +67,7 @@ def run_soak(
     result = _result(target, target_hours, windows, totals, samples, trend, memory_limit_bytes, work_dir)
     outcome, why = load_outcome(totals.completed, totals.held_rate, totals.error_rate, totals.latency.p95_ms, slo)
     if not alive:
-        outcome, why = "failed", f"the target ended after {result.hours_under_load:.2f} h"
+        outcome, why = "failed", f"the target ended after {duration_text(result.hours_under_load * 3600)} under load"
     return Measurement(
         result=result,
         outcome=outcome,
@@ -115,7 +116,7 @@ def _segment(
         alive = target.pid is None or sample.target is not None
         seconds = before_s + _under_load_s(windows)
         rss = f", {sample.target.rss_bytes / _MB:.0f} MB" if sample.target else ""
-        progress(seconds / target_s, f"{seconds / 3600:.2f} of {target_s / 3600:.2f} h under load{rss}")
+        progress(seconds / target_s, f"{duration_text(seconds)} of {duration_text(target_s)} under load{rss}")
         return alive
 
     with ExitStack() as stack:
@@ -229,6 +230,7 @@ def _series(windows: Sequence[Window], samples: Sequence[Sample]) -> list[tuple[
 
 
 def _summary(result: SoakResult, outcome: Outcome, why: str) -> str:
-    seen = f"{result.hours_under_load:.2f} of {result.target_hours:.2f} h under load, {result.completed} requests"
+    under_load, wanted = (duration_text(hours * 3600) for hours in (result.hours_under_load, result.target_hours))
+    seen = f"{under_load} of {wanted} under load, {result.completed} requests"
     errors = "" if result.error_rate is None else f", {result.error_rate:.2%} errors"
     return f"{seen}{errors}, memory {result.verdict}" + (f"; {why}" if outcome != "passed" else "")

@@ -67,11 +67,11 @@ def rehearse(
     rollout, feed = _Rollout(), Feed(router)
     with Journal(database_url, f"{rollout_id}-{uuid.uuid4().hex}") as journal:
         for number, stage in enumerate(stages):
-            watch = StageWatch(router, feed, candidate, MEMORY_LIMIT_BYTES, traffic_alive)
             slots = slots_of_share(stage.share)
             journal.write("expose", stage.name, slots, salt=stage.salt)
             router.renew_lease()
             router.set_share(slots, stage.salt or None)
+            watch = StageWatch(router, feed, candidate, MEMORY_LIMIT_BYTES, traffic_alive)
             seen, step = _live_through(watch, stage, slo, stage_minimum_s, alpha, deadline_s, rollout, _told(
                 progress, number, stages
             ))  # fmt: skip

@@ -22,7 +22,7 @@ assert TICK_S * 2 < LEASE_S, "a slow tick must not let the lease lapse"
 
 @dataclass
 class StageWatch:
-    """What has been seen since the stage began, and the window being filled."""
+    """What has been seen since the stage began, and the window being filled. Made when its share holds."""
 
     router: Router
     feed: Feed
@@ -30,6 +30,7 @@ class StageWatch:
     memory_limit_bytes: float
     traffic_alive: Callable[[], bool]
     began_s: float = field(default_factory=time.monotonic)
+    began_at_s: float = field(default_factory=time.time)
     requests: list[RequestSample] = field(default_factory=list)
     windows: list[CanaryWindow] = field(default_factory=list)
     _window: list[RequestSample] = field(default_factory=list)
@@ -46,7 +47,8 @@ class StageWatch:
         due_s = time.monotonic() + TICK_S
         wait_for(lambda: time.monotonic() >= due_s, what="the next tick", timeout_s=60)
         self.router.renew_lease()
-        new = self.feed.new_requests()
+        # What started before the stage was split by the share and salt of the stage before.
+        new = [request for request in self.feed.new_requests() if request.at_s >= self.began_at_s]
         now_s = time.monotonic()
         if new:
             self._last_request_s = now_s

@@ -1,0 +1,64 @@
+import pytest
+
+from decision.objectives import Stage
+from rollouts.stage import Seen, next_step
+from rollouts.triggers import CanaryWindow
+from tests.unit.rollouts.requests import SLO, routed
+
+CANARY = Stage.model_validate({"name": "canary", "share": "5%", "requests": 1000})
+FULL = Stage.model_validate({"name": "full", "share": "100%"})
+GOOD = routed(21_000)
+
+
+def seen(requests, **changes):
+    values = {"windows": (), "failures_in_a_row": 0, "elapsed_s": 60.0, "silent_s": 0.0, "traffic_alive": True}
+    return Seen(requests=requests, **(values | changes))
+
+
+def step(what, stage=CANARY):
+    return next_step(what, stage, SLO, minimum_s=10, harm_alpha=0.0025, silence_at_most_s=10)
+
+
+def test_a_good_canary_is_promoted_after_time_and_requests():
+    assert step(seen(GOOD)).action == "promote"
+    assert step(seen(GOOD, elapsed_s=5)).action == "wait"
+    assert step(seen(GOOD[:15_000])).action == "wait"
+
+
+def test_waiting_says_what_is_missing():
+    assert "of 1000 canary requests" in step(seen(GOOD[:15_000])).why
+
+
+def test_harm_is_rolled_back():
+    decided = step(seen(routed(15_000, canary_errors=0.06)))
+    assert decided.action == "roll-back"
+    assert "harm shown: error-rate" in decided.why
+
+
+def test_a_hard_limit_is_rolled_back_before_anything_else():
+    window = CanaryWindow(200, 0, 0, 900.0)
+    decided = step(seen(GOOD, windows=[window] * 3, traffic_alive=False))
+    assert decided.action == "roll-back"
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        (seen(GOOD, traffic_alive=False), "stopped"),
+        (seen(GOOD, silent_s=20), "no request"),
+        (seen(routed(21_000, stable_errors=0.03)), "baseline is sick"),
+        (seen(routed(21_000, share=0.2)), "expected 5.0%"),
+        (seen([], silent_s=20), "no request"),
+    ],
+)
+def test_what_makes_judging_worthless_freezes_and_never_promotes(what, why):
+    decided = step(what)
+    assert decided.action == "freeze"
+    assert why in decided.why
+
+
+def test_at_full_share_the_limits_of_a_promotion_decide():
+    assert step(seen(routed(500, share=1.0)), FULL).action == "promote"
+    assert step(seen(routed(500, share=1.0, canary_errors=0.03)), FULL).action == "wait"
+    assert step(seen(routed(500, share=1.0, canary_ms=400)), FULL).action == "wait"
+    assert step(seen(routed(100, share=1.0)), FULL).action == "wait"
