@@ -20,7 +20,7 @@ class CanaryWindow:
 
     requests: int
     errors: int
-    unreachable: int
+    unavailable: int
     p95_ms: float | None
     memory: float | None = None
     cpu: float | None = None
@@ -35,7 +35,7 @@ def window_of(
     return CanaryWindow(
         requests=len(canary),
         errors=sum(r.is_error for r in canary),
-        unreachable=sum(r.is_unavailable for r in canary),
+        unavailable=sum(r.is_unavailable for r in canary),
         p95_ms=p95_ms,
         memory=memory,
         cpu=cpu,
@@ -87,7 +87,7 @@ def _value(name: ObjectiveName, window: CanaryWindow, limit: float | None) -> fl
         case "latency-p95":
             return window.p95_ms if window.requests >= _REQUESTS_FOR_P95 else None
         case "availability":
-            return 1 - window.unreachable / window.requests if window.requests >= 1 / 0.01 else None
+            return 1 - window.unavailable / window.requests if window.requests >= 1 / 0.01 else None
         case "memory":
             return window.memory
         case "cpu":

@@ -139,7 +139,10 @@ def test_requests_without_a_user_see_the_candidate_only_when_everyone_does(open_
 
 
 def test_every_request_is_logged_once_with_version_status_latency_and_a_hash_of_its_user(open_rig: Rig) -> None:
-    cursor = open_rig.router.requests_since(0)[1]
+    open_rig.served_by("marker", "/fail")
+    log = open_rig.router.requests_since
+    wait_for(lambda: any(sample.status == 500 for sample in log(0)[0]), what="the marker logged", timeout_s=20)
+    cursor = log(0)[1]
     before_s = time.time()
     open_rig.served_by("ada")
     open_rig.served_by("ada", "/fail")
