@@ -90,8 +90,14 @@ def _measure(plan_file: PlanFile, missing: Sequence[Pending], profile: str, home
         report_progress(item.collector, None, f"to be measured: {item.why}")
     with orchestrator(home) as server:
         report_progress("prefect", 0.0, "starts")
-        from flows.authorize import authorize as authorize_flow  # heavy imports, beside the server's start
+        # Heavy imports, beside the server's start.
+        from prefect.exceptions import TerminationSignal
+
+        from flows.authorize import authorize as authorize_flow
 
         wait_for_orchestrator(server)
         report_progress("prefect", 1.0, "ready")
-        return authorize_flow(plan_file.path, [item.collector for item in missing], profile=profile, home=home)
+        try:
+            return authorize_flow(plan_file.path, [item.collector for item in missing], profile=profile, home=home)
+        except TerminationSignal as error:  # Prefect's own word for SIGTERM
+            raise KeyboardInterrupt from error

@@ -20,6 +20,7 @@ from flows.rollout import rollout
 from flows.soak import soak
 from flows.validate import validate
 from processes.errors import GonogoError
+from processes.supervised import terminate_all
 
 _FLOW_OF: dict[str, Callable[..., str]] = {
     "test-suite": validate,
@@ -54,11 +55,21 @@ def authorize(
 
     # Each synchronous flow run waits about 1 s for its heartbeat thread; these are watched by this process instead.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            together = [pool.submit(copy_context().run, measure, n) for n in collectors if kinds[n] in _NOT_TIMED]
-            for future in together:
-                future.result()
+        _two_at_a_time(measure, [name for name in collectors if kinds[name] in _NOT_TIMED])
         for name in collectors:
             if kinds[name] not in _NOT_TIMED:
                 measure(name)
     return failures
+
+
+def _two_at_a_time(measure: Callable[[str], None], names: Sequence[str]) -> None:
+    """Measure in two threads. An interruption reaches the main thread alone: it ends what the threads wait for."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        together = [pool.submit(copy_context().run, measure, name) for name in names]
+        try:
+            for future in together:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            terminate_all()
+            raise

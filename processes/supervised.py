@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
 import httpx
 
@@ -17,8 +18,10 @@ from processes.wait import wait_for
 
 _GUARD = Path(__file__).with_name("guard.py")
 
+_started: "WeakSet[Supervised]" = WeakSet()
 
-@dataclass
+
+@dataclass(eq=False)
 class Supervised:
     """A running command. ``pid`` is the command's own pid, not the guard's."""
 
@@ -41,10 +44,14 @@ class Supervised:
         except subprocess.TimeoutExpired as error:
             raise ProcessError(f"{self.name} still runs after {timeout_s:g} s") from error
 
-    def stop(self) -> int:
-        """Terminate the command's process group and return its exit code. Stopping twice is fine."""
+    def terminate(self) -> None:
+        """Begin to stop the command's process group, without waiting for its end."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
+
+    def stop(self) -> int:
+        """Terminate the command's process group and return its exit code. Stopping twice is fine."""
+        self.terminate()
         return self._guard.wait()
 
     def last_lines(self, count: int = 5) -> str:
@@ -83,7 +90,16 @@ def start(
     if not said.isdigit():
         guard.wait()
         raise ProcessError(f"{name}: cannot start {argv[0]!r}: {said.removeprefix('error ') or 'its guard died'}")
-    return Supervised(name=name, pid=int(said), log=log, _guard=guard)
+    process = Supervised(name=name, pid=int(said), log=log, _guard=guard)
+    _started.add(process)
+    return process
+
+
+def terminate_all() -> None:
+    """Begin to stop everything that this process started, from whatever thread: its owners then see it end."""
+    for process in list(_started):
+        if process.running():
+            process.terminate()
 
 
 def _spawn_guard(

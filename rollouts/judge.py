@@ -1,14 +1,16 @@
 """The canary judge: harm, non-inferior or not proven, from requests, at any time and as often as one likes.
 
-Two metrics are judged against stable requests of the same time. *Error rate*: harm when the canary's is shown to be
-above stable's by more than the margin, non-inferior when shown to be below stable's plus the margin. *Latency*: the
-same for the share of requests slower than a threshold, which is stable's P95 so far plus the plan's margin (and at
-least 5 ms: on a P95 of 3 ms, 10 % is noise of the clock). The threshold of a block of requests comes from earlier
-blocks alone, so that what is judged is never chosen by itself; a P95 that is higher shows as more than 5 % of requests
-above it, hence the margin of that share is 5 percentage points.
+Three metrics are judged against stable requests of the same time. *Error rate* (no answer, 5xx): harm when the
+canary's is shown to be above stable's by more than the margin, non-inferior when shown to be below stable's plus the
+margin. *Rejection rate* (4xx other than 429), with a margin of 2 percentage points: clients' mistakes meet both
+versions alike, and a version that refuses what stable takes is worse. *Latency*: the same for the share of requests
+slower than a threshold, which is stable's P95 so far plus the plan's margin (and at least 5 ms: on a P95 of 3 ms, 10 %
+is noise of the clock). The threshold of a block of requests comes from earlier blocks alone, so that what is judged is
+never chosen by itself; a P95 that is higher shows as more than 5 % of requests above it, hence the margin of that
+share is 5 percentage points.
 
 Evidence is that of ``two_sample``. Harm spends the false-rollback budget, divided by the number of processes that may
-spend it (union bound); non-inferiority is shown at 5 % for each metric and stage.
+spend it (union bound); non-inferiority is shown at 5 % for each metric and stage, by the evidence there is now.
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decision.objectives import Objective, Slo
+from decision.quantities import Margin
 from evidence.results import Interval, JudgedMetric
 from rollouts.samples import RequestSample
 from rollouts.two_sample import (
@@ -27,6 +30,7 @@ from rollouts.two_sample import (
     cut_into_blocks,
     growth_per_canary_request,
     log_evidence,
+    log_evidence_of_limit,
 )
 
 NON_INFERIOR_ALPHA = 0.05
@@ -35,7 +39,9 @@ LATENCY_FLOOR_MS = 5.0
 SLOW_SHARE_MARGIN = 0.05
 _THRESHOLD_FROM = 50
 _THRESHOLD_LAST = 5000
+_ALONE_BLOCK = 10
 _DEFAULT_ERROR_MARGIN = 0.005
+_REJECTIONS = Objective(unit="ratio", worse_than_stable_by=Margin(absolute=0.02, relative=None))
 _DEFAULT_LATENCY_MARGIN = 0.10
 
 
@@ -45,6 +51,7 @@ class Requests:
 
     is_canary: NDArray[np.bool_]
     is_error: NDArray[np.bool_]
+    is_rejection: NDArray[np.bool_]
     latency_ms: NDArray[np.float64]
 
     @classmethod
@@ -54,14 +61,13 @@ class Requests:
         return cls(
             np.array([r.backend == "canary" for r in ordered], dtype=bool),
             np.array([r.is_error for r in ordered], dtype=bool),
+            np.array([r.is_rejection for r in ordered], dtype=bool),
             np.array([r.latency_ms for r in ordered], dtype=float),
         )
 
 
-def judge(
-    requests: Requests, slo: Slo, *, harm_alpha: float, intervals: bool = False
-) -> tuple[JudgedMetric, JudgedMetric]:
-    """Judge error rate and P95 latency of the canary; ``harm_alpha`` is the probability of false harm for each.
+def judge(requests: Requests, slo: Slo, *, harm_alpha: float, intervals: bool = False) -> tuple[JudgedMetric, ...]:
+    """Judge error rate, rejection rate and P95 of the canary; ``harm_alpha``: probability of false harm for each.
 
     ``intervals`` adds 95 % time-uniform intervals of the difference, which cost more than the verdicts. Values that are
     not finite raise ValueError: they are no measurement.
@@ -69,7 +75,8 @@ def judge(
     if not np.isfinite(requests.latency_ms).all():
         raise ValueError("a latency is not finite")
     return (
-        _error_rate(requests, slo.get("error-rate"), harm_alpha, intervals),
+        _rate_of("error-rate", requests.is_error, requests, slo.get("error-rate"), harm_alpha, intervals),
+        _rate_of("rejection-rate", requests.is_rejection, requests, _REJECTIONS, harm_alpha, intervals),
         _latency(requests, slo.get("latency-p95"), harm_alpha, intervals),
     )
 
@@ -82,15 +89,65 @@ def overall(metrics: Sequence[JudgedMetric]) -> str:
     return "non-inferior" if verdicts == {"non-inferior"} else "not-proven"
 
 
-def _error_rate(requests: Requests, objective: Objective | None, harm_alpha: float, intervals: bool) -> JudgedMetric:
+def judge_alone(requests: Requests, slo: Slo, *, harm_alpha: float) -> tuple[JudgedMetric, ...]:
+    """Judge the canary without a stable arm beside it: error rate and slow requests against the plan's own limits.
+
+    The error rate is judged against ``roll_back_above``; P95 is below ``promote_at_most`` when fewer than 5 % of
+    requests are slower than that.
+    """
+    judged = []
+    errors, latency = slo.get("error-rate"), slo.get("latency-p95")
+    if errors is not None and errors.roll_back_above is not None:
+        bad = requests.is_error[requests.is_canary]
+        judged.append(_judged_alone("error-rate", bad, errors.roll_back_above, _rate(bad), harm_alpha))
+    if latency is not None and latency.promote_at_most is not None:
+        slow = requests.latency_ms[requests.is_canary]
+        p95_ms = _p95(slow)
+        judged.append(
+            _judged_alone("latency-p95", slow > latency.promote_at_most, SLOW_SHARE_MARGIN, p95_ms, harm_alpha)
+        )
+    return tuple(judged)
+
+
+def _judged_alone(
+    name: str, bad: NDArray[np.bool_], limit: float, canary: float | None, harm_alpha: float
+) -> JudgedMetric:
+    edges = np.arange(0, len(bad) - len(bad) % _ALONE_BLOCK, _ALONE_BLOCK)
+    bad_in_block = np.add.reduceat(bad[: len(edges) * _ALONE_BLOCK].astype(float), edges) if len(edges) else np.zeros(0)
+    sizes = np.full(len(edges), float(_ALONE_BLOCK))
+    harm = log_evidence_of_limit("worse", bad_in_block, sizes, limit)
+    within = log_evidence_of_limit("within", bad_in_block, sizes, limit)
+    alarms = np.flatnonzero(harm >= -np.log(harm_alpha))
+    shown = bool(len(within)) and bool(within[-1] >= -np.log(NON_INFERIOR_ALPHA))
+    return JudgedMetric(
+        name=name,
+        baseline=None,
+        canary=canary,
+        difference=None,
+        interval=None,
+        p_value=float(min(1.0, np.exp(-harm.max()))) if len(harm) else None,
+        verdict="harm" if len(alarms) else "non-inferior" if shown else "not-proven",
+        margin=None,
+        needs_requests=None,
+        first_alarm_at=int((alarms[0] + 1) * _ALONE_BLOCK) if len(alarms) else None,
+    )
+
+
+def _rate_of(
+    name: str,
+    bad: NDArray[np.bool_],
+    requests: Requests,
+    objective: Objective | None,
+    harm_alpha: float,
+    intervals: bool,
+) -> JudgedMetric:
     blocks = cut_into_blocks(requests.is_canary)
-    counts = count_bad(blocks, requests.is_canary, requests.is_error)
-    stable = _rate(requests.is_error[~requests.is_canary])
-    canary = _rate(requests.is_error[requests.is_canary])
+    counts = count_bad(blocks, requests.is_canary, bad)
+    stable, canary = _rate(bad[~requests.is_canary]), _rate(bad[requests.is_canary])
     margin = _DEFAULT_ERROR_MARGIN
     if objective is not None and objective.worse_than_stable_by is not None:
         margin = objective.worse_than_stable_by.allowance(stable or 0.0)
-    return _judged("error-rate", stable, canary, counts, margin, margin, harm_alpha, intervals)
+    return _judged(name, stable, canary, counts, margin, margin, harm_alpha, intervals)
 
 
 def _latency(requests: Requests, objective: Objective | None, harm_alpha: float, intervals: bool) -> JudgedMetric:
@@ -140,7 +197,7 @@ def _judged(
 ) -> JudgedMetric:
     harm, within = log_evidence("worse", counts, delta), log_evidence("within", counts, delta)
     alarms = np.flatnonzero(harm >= -np.log(harm_alpha))
-    shown = bool(len(within)) and bool(within.max() >= -np.log(NON_INFERIOR_ALPHA))
+    shown = bool(len(within)) and bool(within[-1] >= -np.log(NON_INFERIOR_ALPHA))
     interval = None
     if intervals and len(harm):
         low, high = (bound_of_difference(claim, counts, INTERVAL_ALPHA) for claim in ("worse", "within"))

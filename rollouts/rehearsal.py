@@ -26,7 +26,7 @@ from rollouts.watch import StageWatch
 
 MEMORY_LIMIT_BYTES = 512e6
 _SILENCE_AT_MOST_S = 10.0
-_JUDGED_METRICS = 2
+_JUDGED_METRICS = 3
 
 StageOutcome = Literal["promoted", "rolled-back", "frozen", "unfinished"]
 
@@ -63,7 +63,7 @@ def rehearse(
     or was not over after ``timeout_s``. Whatever happens, all traffic is at stable afterwards, except after promotion.
     """
     started_at, deadline_s = datetime.now(UTC), time.monotonic() + timeout_s
-    alpha = budget / (_JUDGED_METRICS * max(1, sum(stage.share < 1 for stage in stages)))
+    alpha = budget / (_JUDGED_METRICS * len(stages))
     rollout, feed = _Rollout(), Feed(router)
     with Journal(database_url, f"{rollout_id}-{uuid.uuid4().hex}") as journal:
         for number, stage in enumerate(stages):
@@ -161,7 +161,7 @@ def _conclude_stage(
         in_stage = min(alarms) if alarms else sum(r.backend == "canary" for r in seen.requests)
         rollout.requests_to_harm = before + in_stage
     metrics: Sequence[JudgedMetric] = step.metrics
-    if metrics:
+    if metrics and stage.share < 1:
         metrics = judge(Requests.of(seen.requests), slo, harm_alpha=alpha, intervals=True)
     rollout.requests += seen.requests
     rollout.stages.append(

@@ -7,8 +7,7 @@ Arm = Literal["stable", "canary"]
 
 UNAVAILABLE = frozenset({0, 502, 503, 504})
 """Statuses of a version that did not answer; 0: no status at all, or the user gave up waiting."""
-EXPECTED_4XX = frozenset({404, 409, 422, 429})
-"""Limits, and mistakes of clients that no version can help."""
+RATE_LIMITED = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,13 @@ class RequestSample:
 
     @property
     def is_error(self) -> bool:
-        """No answer, 5xx, or a 4xx that is neither a limit nor a client's own mistake."""
-        return self.status == 0 or (self.status >= 400 and self.status not in EXPECTED_4XX)
+        """No answer, or 5xx."""
+        return self.status == 0 or self.status >= 500
+
+    @property
+    def is_rejection(self) -> bool:
+        """A 4xx other than 429: a client's mistake, or a version that refuses what stable takes."""
+        return 400 <= self.status < 500 and self.status != RATE_LIMITED
 
     @property
     def is_unavailable(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from decision.objectives import Slo, Stage
 from evidence.results import ArmCounts, JudgedMetric
-from rollouts.judge import Requests, judge, overall
+from rollouts.judge import Requests, judge, judge_alone, overall
 from rollouts.sample_ratio import ALPHA, mismatch_p_value
 from rollouts.samples import Arm, RequestSample
 from rollouts.triggers import CanaryWindow, triggered
@@ -44,15 +44,14 @@ def next_step(
     seen: Seen, stage: Stage, slo: Slo, *, minimum_s: float, harm_alpha: float, silence_at_most_s: float
 ) -> Step:
     """Harm first, then anything that makes judging worthless, then promotion; else wait."""
-    if broken := triggered(seen.windows, seen.failures_in_a_row, slo):
+    if broken := triggered(seen.windows, seen.requests, seen.failures_in_a_row, slo):
         return Step("roll-back", broken)
     if frozen := _worthless(seen, stage, slo, silence_at_most_s):
         return Step("freeze", frozen)
-    metrics: tuple[JudgedMetric, ...] = ()
-    if stage.share < 1:
-        metrics = judge(Requests.of(seen.requests), slo, harm_alpha=harm_alpha)
-        if overall(metrics) == "harm":
-            return Step("roll-back", _harm(metrics), metrics)
+    judge_stage = judge if stage.share < 1 else judge_alone
+    metrics = judge_stage(Requests.of(seen.requests), slo, harm_alpha=harm_alpha)
+    if overall(metrics) == "harm":
+        return Step("roll-back", _harm(metrics), metrics)
     missing = _missing(seen, stage, slo, metrics, minimum_s)
     return Step("wait", missing, metrics) if missing else Step("promote", _shown(seen, metrics), metrics)
 
@@ -86,10 +85,8 @@ def _split_is_off(requests: Sequence[RequestSample], share: float) -> str | None
 
 def _harm(metrics: Sequence[JudgedMetric]) -> str:
     metric = next(metric for metric in metrics if metric.verdict == "harm")
-    return (
-        f"harm shown: {metric.name} {metric.canary:.4g} against {metric.baseline:.4g} of stable, "
-        f"after {metric.first_alarm_at} canary requests"
-    )
+    against = "" if metric.baseline is None else f" against {metric.baseline:.4g} of stable"
+    return f"harm shown: {metric.name} {metric.canary:.4g}{against}, after {metric.first_alarm_at} canary requests"
 
 
 def _missing(seen: Seen, stage: Stage, slo: Slo, metrics: Sequence[JudgedMetric], minimum_s: float) -> str | None:
@@ -100,7 +97,9 @@ def _missing(seen: Seen, stage: Stage, slo: Slo, metrics: Sequence[JudgedMetric]
         return f"{canary.requests} of {needed} canary requests"
     if seen.elapsed_s < minimum_s:
         return f"{seen.elapsed_s:.0f} of {minimum_s:.0f} s"
-    for name, value in (("error-rate", canary.error_rate), ("latency-p95", canary.p95_ms)):
+    # The last ones: a version that turned bad late must not live on its past.
+    last = counts_of([r for r in seen.requests if r.backend == "canary"][-needed:], "canary")
+    for name, value in (("error-rate", last.error_rate), ("latency-p95", last.p95_ms)):
         objective = slo.get(name)  # type: ignore[call-overload]
         limit = objective.promote_at_most if objective else None
         if limit is not None and (value is None or value > limit):
@@ -114,7 +113,7 @@ def _missing(seen: Seen, stage: Stage, slo: Slo, metrics: Sequence[JudgedMetric]
 
 def _shown(seen: Seen, metrics: Sequence[JudgedMetric]) -> str:
     canary = counts_of(seen.requests, "canary")
-    against = "not worse than stable" if metrics else "within the limits of a promotion"
+    against = "not worse than stable" if metrics and metrics[0].baseline is not None else "within the plan's limits"
     return f"{canary.requests} canary requests, {canary.errors} errors: {against}"
 
 

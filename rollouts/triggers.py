@@ -5,10 +5,11 @@ A window with too few requests to tell says nothing: neither bad nor good.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from decision.objectives import ObjectiveName, Slo
+from decision.objectives import Objective, ObjectiveName, Slo
 from rollouts.samples import RequestSample
 
 _REQUESTS_FOR_P95 = 20
@@ -42,17 +43,18 @@ def window_of(
     )
 
 
-def triggered(windows: Sequence[CanaryWindow], failures_in_a_row: int, slo: Slo) -> str | None:
-    """Which limit is broken by the windows so far (oldest first), in words; None for none."""
+def triggered(
+    windows: Sequence[CanaryWindow], latest: Sequence[RequestSample], failures_in_a_row: int, slo: Slo
+) -> str | None:
+    """Which limit is broken by the windows so far (oldest first), in words; None for none.
+
+    ``latest`` are all requests so far: limits that act at once look at the last ones, whatever window they are in.
+    """
     run = slo.get("consecutive-failures")
     if run and run.roll_back_above is not None and failures_in_a_row > run.roll_back_above:
         return f"{failures_in_a_row} canary requests in a row failed, the limit is {run.roll_back_above:g}"
-    at_once = slo.get("error-rate")
-    if at_once and at_once.roll_back_at_once_above is not None and windows:
-        last = windows[-1]
-        enough = last.requests >= max(at_once.at_least_requests, 1)
-        if enough and last.errors / last.requests > at_once.roll_back_at_once_above:
-            return f"error-rate is {last.errors / last.requests:.1%} in one window of {last.requests} requests"
+    if broken := _at_once(latest, slo.get("error-rate")):
+        return broken
     for name, objective in slo.items():
         if objective.roll_back_above is None and objective.roll_back_below is None:
             continue
@@ -63,6 +65,16 @@ def triggered(windows: Sequence[CanaryWindow], failures_in_a_row: int, slo: Slo)
         ):
             return f"{name} was {values[-1]:.4g} and beyond its limit for {objective.windows} windows"
     return None
+
+
+def _at_once(latest: Sequence[RequestSample], objective: Objective | None) -> str | None:
+    if objective is None or objective.roll_back_at_once_above is None:
+        return None
+    needed = max(objective.at_least_requests, 1)
+    last = list(islice((r.is_error for r in reversed(latest) if r.backend == "canary"), needed))
+    if len(last) < needed or sum(last) / needed <= objective.roll_back_at_once_above:
+        return None
+    return f"error-rate is {sum(last) / needed:.1%} in the last {needed} canary requests"
 
 
 def failures_in_a_row(requests: Iterable[RequestSample], so_far: int = 0) -> int:

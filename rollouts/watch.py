@@ -1,7 +1,7 @@
 """Watch one stage: collect requests and resources until there is something to decide again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from processes.resources import Resources, read_resources
@@ -15,6 +15,9 @@ from rollouts.stage import Seen
 from rollouts.triggers import CanaryWindow, failures_in_a_row, window_of
 
 WINDOW_S = 5.0
+WINDOW_REQUESTS = 100
+"""A window goes on until it has so many canary requests: with fewer, one error would be above a limit of 1 %."""
+LONGEST_WINDOW_S = 30.0
 TICK_S = 0.4
 
 assert TICK_S * 2 < LEASE_S, "a slow tick must not let the lease lapse"
@@ -55,20 +58,17 @@ class StageWatch:
         self.requests += new
         self._window += new
         self._failures = failures_in_a_row(new, self._failures)
-        if now_s - self._window_began_s >= WINDOW_S:
+        age_s, canary = now_s - self._window_began_s, sum(r.backend == "canary" for r in self._window)
+        if age_s >= WINDOW_S and (canary >= WINDOW_REQUESTS or age_s >= LONGEST_WINDOW_S):
             self._close_window(now_s)
         return Seen(
             requests=self.requests,
-            windows=self._windows_so_far(),
+            windows=self.windows,
             failures_in_a_row=self._failures,
             elapsed_s=now_s - self.began_s,
             silent_s=now_s - self._last_request_s,
             traffic_alive=self.traffic_alive(),
         )
-
-    def _windows_so_far(self) -> Sequence[CanaryWindow]:
-        """Closed windows. The open one counts only for limits that act at once, which look at requests alone."""
-        return self.windows or [window_of(self._window)]
 
     def _close_window(self, now_s: float) -> None:
         before, after = self._resources, self._read()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from decision.objectives import Stage
@@ -30,7 +32,7 @@ def test_waiting_says_what_is_missing():
 
 
 def test_harm_is_rolled_back():
-    decided = step(seen(routed(15_000, canary_errors=0.06)))
+    decided = step(seen(routed(20_000, canary_errors=0.025)))
     assert decided.action == "roll-back"
     assert "harm shown: error-rate" in decided.why
 
@@ -57,8 +59,14 @@ def test_what_makes_judging_worthless_freezes_and_never_promotes(what, why):
     assert why in decided.why
 
 
-def test_at_full_share_the_limits_of_a_promotion_decide():
-    assert step(seen(routed(500, share=1.0)), FULL).action == "promote"
-    assert step(seen(routed(500, share=1.0, canary_errors=0.03)), FULL).action == "wait"
-    assert step(seen(routed(500, share=1.0, canary_ms=400)), FULL).action == "wait"
+def test_at_full_share_the_plans_limits_decide():
+    assert step(seen(routed(800, share=1.0)), FULL).action == "promote"
+    assert step(seen(routed(800, share=1.0, canary_errors=0.008)), FULL).action == "wait"
+    assert step(seen(routed(800, share=1.0, canary_errors=0.06)), FULL).action == "roll-back"
+    assert step(seen(routed(800, share=1.0, canary_ms=400)), FULL).action == "roll-back"
     assert step(seen(routed(100, share=1.0)), FULL).action == "wait"
+
+
+def test_a_canary_that_turned_bad_late_is_not_promoted():
+    late = [replace(r, at_s=r.at_s + 1000) for r in routed(20_000, seed=1, canary_errors=0.03)]
+    assert step(seen([*routed(80_000), *late])).action != "promote"

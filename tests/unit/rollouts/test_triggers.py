@@ -9,8 +9,8 @@ def window(requests=200, errors=0, **changes):
     return CanaryWindow(requests, errors, **values)
 
 
-def fires(*windows, row=0):
-    return triggered(windows, row, SLO)
+def fires(*windows, row=0, latest=()):
+    return triggered(windows, latest, row, SLO)
 
 
 def test_good_windows_break_no_limit():
@@ -26,13 +26,19 @@ def test_good_windows_break_no_limit():
         ({"memory": 0.9}, 2),
         ({"cpu": 0.9}, 3),
         ({"unavailable": 3}, 1),
-        ({"errors": 11}, 1),
     ],
 )
 def test_a_limit_acts_after_its_number_of_windows_in_a_row_and_not_before(bad, times):
     assert fires(*[window(**bad)] * times)
     assert fires(window(), *[window(**bad)] * (times - 1)) is None
     assert fires(*[window(**bad)] * (times - 1), window()) is None
+
+
+def test_the_last_hundred_requests_act_at_once_and_fewer_say_nothing():
+    bad = routed(2000, share=1.0, canary_errors=0.3)
+    assert "last 100 canary requests" in fires(latest=bad)
+    assert fires(latest=bad[:90]) is None
+    assert fires(latest=[*bad, *routed(100, share=1.0)]) is None
 
 
 def test_ten_failures_in_a_row_act_at_once():

@@ -1,0 +1,86 @@
+"""What must still be measured, and what is reused."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from decision.inputs import inputs_of, subject_of
+from decision.plan_file import read_plan
+from evidence.measurement import Measurement
+from evidence.store import open_store
+from flows.authorization import conclude, pending
+from tests.e2e.small_release import make_release
+from tests.unit.decision.factories import suite_result
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    return read_plan(make_release(tmp_path / "shop") / "plan.yaml")
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = open_store(tmp_path / "home")
+    yield opened
+    opened.ledger.close()
+
+
+def record(plan_file, store, *, hours_ago=0.0, outcome="passed"):
+    at = datetime.now(UTC) - timedelta(hours=hours_ago)
+    measured = Measurement(suite_result(), outcome, "tests", at, at)
+    return store.record(subject_of(plan_file), "tests", inputs_of(plan_file, "tests"), measured)
+
+
+def why(plan_file, store, **options):
+    missing, fresh = pending(plan_file, store, profile="quick", **options)
+    assert {m.collector for m in missing} | {r.collector for r in fresh} == {"tests", "documents", "contract"}
+    return {m.collector: m.why for m in missing}.get("tests")
+
+
+def test_what_was_never_measured_must_be(plan_file, store):
+    assert why(plan_file, store) == "never measured"
+
+
+def test_fresh_evidence_is_reused(plan_file, store):
+    record(plan_file, store)
+    assert why(plan_file, store) is None
+
+
+def test_stale_evidence_is_measured_again(plan_file, store):
+    record(plan_file, store, hours_ago=25)
+    assert why(plan_file, store).startswith("stale")
+
+
+@pytest.mark.parametrize("outcome", ["errored", "inconclusive"])
+def test_evidence_that_showed_nothing_is_measured_again(plan_file, store, outcome):
+    record(plan_file, store, outcome=outcome)
+    assert why(plan_file, store).startswith(outcome)
+
+
+def test_a_failure_is_not_measured_again_until_somebody_asks_for_it(plan_file, store):
+    record(plan_file, store, outcome="failed")
+    assert why(plan_file, store) is None
+    assert why(plan_file, store, rerun=["tests"]) == "asked for"
+
+
+def test_a_changed_test_makes_its_evidence_void(plan_file, store):
+    record(plan_file, store)
+    (plan_file.base / "checks" / "test_shop.py").write_text("def test_other(): pass\n")
+    assert why(plan_file, store) is not None
+
+
+def test_a_changed_conftest_makes_the_evidence_of_one_test_file_void(plan_file, store):
+    plan = plan_file.path
+    plan.write_text(plan.read_text().replace("run: pytest checks", "run: pytest checks/test_shop.py"))
+    conftest = plan_file.base / "checks" / "conftest.py"
+    conftest.write_text("")
+    changed = read_plan(plan)
+    before = inputs_of(changed, "tests")
+    conftest.write_text("collect_ignore = ['test_shop.py']\n")
+    assert inputs_of(changed, "tests") != before
+
+
+def test_what_could_not_be_measured_is_a_hold_that_says_why(plan_file, store):
+    concluded = conclude(plan_file, store, level="rehearsal", failures={"tests": "the runner is missing"})
+    assert concluded.decision.decision == "HOLD"
+    assert concluded.decision.exit_code == 30
