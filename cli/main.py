@@ -24,6 +24,7 @@ app = App(
     help="Decides from signed evidence whether a release may go to production, and takes it there.",
     version_flags=["--version"],
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # told in a line below
 )
 app.command(authorize.authorize)
 app.command(plan.app)

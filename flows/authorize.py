@@ -20,7 +20,7 @@ from flows.rollout import rollout
 from flows.soak import soak
 from flows.validate import validate
 from processes.errors import GonogoError
-from processes.supervised import terminate_all
+from processes.supervised import interrupt_other_threads
 
 _FLOW_OF: dict[str, Callable[..., str]] = {
     "test-suite": validate,
@@ -71,5 +71,5 @@ def _two_at_a_time(measure: Callable[[str], None], names: Sequence[str]) -> None
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            terminate_all()
+            interrupt_other_threads()
             raise

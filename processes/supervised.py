@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from weakref import WeakSet
@@ -19,6 +20,7 @@ from processes.wait import wait_for
 _GUARD = Path(__file__).with_name("guard.py")
 
 _started: "WeakSet[Supervised]" = WeakSet()
+_interrupted = threading.Event()
 
 
 @dataclass(eq=False)
@@ -29,6 +31,7 @@ class Supervised:
     pid: int
     log: Path
     _guard: subprocess.Popen[bytes]
+    thread_id: int = field(default_factory=threading.get_ident)
 
     def running(self) -> bool:
         """Whether the command has not ended yet."""
@@ -92,13 +95,17 @@ def start(
         raise ProcessError(f"{name}: cannot start {argv[0]!r}: {said.removeprefix('error ') or 'its guard died'}")
     process = Supervised(name=name, pid=int(said), log=log, _guard=guard)
     _started.add(process)
+    if _interrupted.is_set() and threading.current_thread() is not threading.main_thread():
+        process.stop()
+        raise ProcessError(f"{name}: interrupted")
     return process
 
 
-def terminate_all() -> None:
-    """Begin to stop everything that this process started, from whatever thread: its owners then see it end."""
+def interrupt_other_threads() -> None:
+    """Begin to stop what other threads started, and let them start no more: whoever waits there sees it end."""
+    _interrupted.set()
     for process in list(_started):
-        if process.running():
+        if process.thread_id != threading.get_ident() and process.running():
             process.terminate()
 
 
