@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from decision.claims import ClaimVerdict
+from decision.quantities import duration_text
 from evidence.record import Record
 from evidence.results import RolloutResult, SoakResult
 
@@ -49,11 +50,11 @@ def confidence_of(required: Sequence[ClaimVerdict], records: Sequence[Record]) -
             isinstance(record.result, SoakResult)
             and record.result.hours_under_load > 0
             and not record.result.target_restarts
+            and not record.result.errors  # the bound is that of a time without any failure
         ):
             hours = mtbf_lower_h(record.result.hours_under_load)
-            text = (
-                f"time between failures at least {hours:.2g} h at 95 % ({record.result.hours_under_load:.2f} h soaked)"
-            )
+            soaked, between = (duration_text(h * 3600) for h in (record.result.hours_under_load, hours))
+            text = f"time between failures at least {between} at 95 % ({soaked} soaked without one)"
             bounds.append(Bound(text=text, value=hours, record_id=record.record_id))
     weakest = min(required, key=_weakness, default=None)
     return Confidence(

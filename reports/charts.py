@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Literal
 
+from decision.quantities import duration_text
 from evidence.record import Record
 from evidence.results import Result, RolloutResult, SoakResult, TestSuiteResult
 from reports.formats import count, number, optional_percent, percent
@@ -112,10 +113,11 @@ def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
     missing = f"; {windows_without} windows without a value" if windows_without else ""
     charts: list[Chart] = []
     if len(memory) > 1:
+        under_load = duration_text(result.hours_under_load * 3600)
         charts.append(
             LineChart(
                 title="Memory over the soak",
-                note=f"{growth}: {result.trend.verdict}.{why} {number(result.hours_under_load)} h under load.",
+                note=f"{growth}: {result.trend.verdict}.{why} {under_load} under load.",
                 x_label=f"{unit} since the start",
                 y_label="RSS in MB",
                 points=memory,

@@ -1,5 +1,6 @@
 """The measured numbers of one record in one line, by its kind. Derived from the result, never from its summary."""
 
+from decision.quantities import duration_text
 from evidence.record import Record
 from evidence.results import (
     ContractResult,
@@ -55,6 +56,11 @@ def _numbers(result: Result) -> str:
             back = (
                 "recovery time unknown" if result.recovery_ms is None else f"back in {optional_ms(result.recovery_ms)}"
             )
+            if result.drill == "auto-rollback" and not result.failed:
+                return (
+                    f"rolled back by the judge within {plural(result.requests, 'canary request')},"
+                    f" {plural(result.errors, 'error')}, {back}"
+                )
             return (
                 f"{count(result.passed)}/{count(steps)} steps passed, {back},"
                 f" {plural(result.errors, 'error')} in {plural(result.requests, 'request')}"
@@ -99,6 +105,6 @@ def _test_suite(result: TestSuiteResult) -> str:
 def _soak(result: SoakResult) -> str:
     growth = optional_percent(result.growth_per_day)
     return (
-        f"{number(result.hours_under_load)} h under load, memory {result.verdict} ({growth} growth a day),"
+        f"{duration_text(result.hours_under_load * 3600)} under load, memory {result.verdict} ({growth} growth a day),"
         f" {optional_percent(result.error_rate)} errors, P95 {optional_ms(result.p95_ms)}"
     )
