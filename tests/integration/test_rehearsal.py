@@ -1,4 +1,4 @@
-"""Whole rollouts and drills through a router, between two real processes, under closed-loop traffic."""
+"""Whole rollouts through a router, between two real processes, under closed-loop traffic."""
 
 import sys
 from contextlib import ExitStack
@@ -11,7 +11,6 @@ from processes.ports import free_port
 from processes.supervised import supervised, wait_until_ready
 from processes.target import Target
 from rollouts.auto_rollback import judge_auto_rollback
-from rollouts.drill import rehearse_rollback
 from rollouts.haproxy_router import find_haproxy
 from rollouts.open_router import open_router
 from rollouts.rehearsal import rehearse
@@ -126,11 +125,3 @@ def test_a_rollout_without_traffic_freezes(live):
     assert measured.outcome == "inconclusive"
     assert measured.result.outcome == "frozen"
     assert "stopped" in measured.summary
-
-
-def test_the_way_back_works_by_hand_and_by_itself(live):
-    parts = live()
-    measured = rehearse_rollback(parts.router, traffic_alive=parts.users.running, progress=lambda *_: None)
-    assert measured.outcome == "passed", measured.result.steps
-    assert measured.result.recovery_ms < 1000
-    assert measured.result.errors == 0
