@@ -1,7 +1,6 @@
 """``gonogo evidence``: look into the ledger."""
 
 import json as jsonlib
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -10,7 +9,7 @@ from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
 from evidence.ledger import Row
 from evidence.record import Record
-from evidence.store import EvidenceStore, open_store
+from evidence.store import EvidenceStore, open_existing_store
 from processes.errors import IntegrityError, UsageError
 
 app = App(name="evidence", help="List and show the records of the ledger.")
@@ -24,7 +23,7 @@ def list_records(
     json: Json = False,
 ) -> int:
     """List the records of the ledger, oldest first. Exit code 20 when a record does not verify."""
-    store = _open(home)
+    store = open_existing_store(home.resolve())
     listed, invalid = [], False
     for row in store.ledger.rows():
         if kind is not None and row.kind != kind:
@@ -67,7 +66,7 @@ def show(record: str, *, home: Home = DEFAULT_HOME, json: Json = False) -> int:
     record
         The record's id, the beginning of it, or its number in the ledger.
     """
-    store = _open(home)
+    store = open_existing_store(home.resolve())
     rows = [row for row in store.ledger.rows() if row.record_id.startswith(record) or str(row.sequence) == record]
     if len(rows) != 1:
         found = f"{len(rows)} records begin with it" if rows else "no such record"
@@ -99,9 +98,3 @@ def _text(record: Record, row: Row) -> str:
 
     result = record.result.model_dump(mode="json")
     return "\n".join([*lines, "", jsonlib.dumps(result, indent=2, ensure_ascii=False)])
-
-
-def _open(home: Path) -> EvidenceStore:
-    if not home.is_dir():
-        raise UsageError(f"{home}: there is no ledger here (--home names another place)")
-    return open_store(home.resolve())

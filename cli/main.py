@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.metadata import version
 from types import FrameType
 
 from cyclopts import App, CycloptsError
@@ -22,6 +23,7 @@ INTERRUPTED = 130
 app = App(
     name="gonogo",
     help="Decides from signed evidence whether a release may go to production, and takes it there.",
+    version=version("gonogo"),
     version_flags=["--version"],
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # told in a line below

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
-from evidence.store import open_store
+from evidence.store import open_existing_store
 from evidence.verify import verify_ledger
 from processes.errors import UsageError
 
@@ -25,9 +25,7 @@ def verify(
     """
     if not ledger:
         raise UsageError("say what to verify: gonogo verify --ledger")
-    if not home.is_dir():
-        raise UsageError(f"{home}: there is no ledger here (--home names another place)")
-    verification = verify_ledger(open_store(home.resolve()))
+    verification = verify_ledger(open_existing_store(home.resolve()))
     if json:
         print_json({"intact": verification.problem is None, **vars(verification)})
     elif verification.problem:

@@ -14,7 +14,7 @@ from evidence.ledger import Ledger, Row
 from evidence.measurement import Measurement
 from evidence.record import Attachment, Record, Subject
 from evidence.statement import build_statement, parse_statement
-from processes.errors import IntegrityError
+from processes.errors import IntegrityError, UsageError
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,15 @@ class EvidenceStore:
             except IntegrityError:
                 bad.append(row.record_id)
         return good, bad
+
+
+def open_existing_store(home: Path) -> EvidenceStore:
+    """Open the store in ``home`` to look into it; nothing is made. Raises UsageError when there is none."""
+    if not (home / "keys" / "collector.pub").is_file():
+        raise UsageError(f"{home}: there is no ledger here (--home names another place)")
+    if not os.environ.get("GONOGO_DATABASE_URL") and not (home / "ledger.sqlite").is_file():
+        raise UsageError(f"{home}: the ledger is gone: ledger.sqlite is not there")
+    return open_store(home)
 
 
 def open_store(home: Path) -> EvidenceStore:

@@ -35,7 +35,7 @@ def verify_ledger(store: EvidenceStore) -> Verification:
             problem = f"record {row.sequence} ({row.record_id[:12]}, {row.collector}): {error}"
             return Verification(count, attachments, problem)
         previous, count = row.chain, count + 1
-    return Verification(count, attachments, None)
+    return Verification(count, attachments, None if count else "the ledger holds no record: nothing is shown by it")
 
 
 def _verify_place(row: Row, *, expected_sequence: int, previous: str) -> None:

@@ -89,6 +89,14 @@ def test_an_untouched_ledger_is_intact(release):
     assert json.loads(ran.stdout)["records"] == 4
 
 
+def test_a_ledger_that_is_gone_is_not_intact(release):
+    (release / ".gonogo" / "ledger.sqlite").unlink()
+    ran = gonogo(release, "verify", "--ledger")
+    assert ran.returncode == 2
+    assert "the ledger is gone" in ran.stderr
+    assert not (release / ".gonogo" / "ledger.sqlite").exists()
+
+
 def test_a_changed_attachment_is_found(release):
     attachments = [path for path in (release / ".gonogo" / "attachments").rglob("*") if path.is_file()]
     attachment = max(attachments, key=lambda path: path.stat().st_size)
@@ -142,6 +150,7 @@ def test_a_wrong_plan_is_one_line_with_its_place(release):
         ("analyze", "junit", "plan.yaml"),
         ("verify",),
         ("evidence", "list", "--home", "no-such"),
+        ("verify", "--ledger", "--home", "service"),
     ],
 )
 def test_wrong_usage_is_told_in_a_line_and_exits_2(release, arguments):
