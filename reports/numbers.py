@@ -75,13 +75,25 @@ def _numbers(result: Result) -> str:
         case DocumentationResult():
             return f"{result.complete}/{result.documents} documents complete, {plural(result.lines, 'line')}"
         case RolloutResult():
-            return (
-                f"{result.mode} {result.outcome}: {result.stages_completed}/{len(result.stages)} stages promoted,"
-                f" {plural(result.canary_errors, 'error')} in {plural(result.canary_requests, 'canary request')}"
-            )
+            return _rollout(result)
         case DecisionResult():
             return f"{result.decision} at level {result.requested_level}"
     raise TypeError(f"no numbers for {type(result).__name__}")
+
+
+def _rollout(result: RolloutResult) -> str:
+    said = (
+        f"{result.mode} {result.outcome}: {result.stages_completed}/{len(result.stages)} stages promoted,"
+        f" {plural(result.canary_errors, 'error')} in {plural(result.canary_requests, 'canary request')}"
+    )
+    if result.requests_to_harm is None:
+        return said
+    last = result.stages[-1]
+    return (
+        f"{said}; rolled back by itself in stage {last.stage} after"
+        f" {plural(result.requests_to_harm, 'canary request')} and {last.duration_s * 1000:,.0f} ms,"
+        f" the last canary request {optional_ms(result.harm_to_stable_ms)} later ({last.why})"
+    )
 
 
 def _test_suite(result: TestSuiteResult) -> str:
