@@ -5,16 +5,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollouts.open_router import open_router
-from rollouts.rehearsal import rehearse
-from rollouts.router import Router
-
 from decision.collect import DrillCollect, RolloutCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step
 from flows.targets import running_targets
 from loadtests.traffic import Traffic, traffic
 from processes.target import Target
+from rollouts.open_router import open_router
+from rollouts.rehearsal import rehearse
+from rollouts.router import Router
 
 _SEED = 5
 _STAGE_MINIMUM_S = 20.0
