@@ -8,6 +8,7 @@ from threading import Lock
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from flows.progress import ProgressSink, progress_to
 
@@ -43,8 +44,15 @@ def _plain_lines() -> ProgressSink:
 
 @contextmanager
 def _live_lines() -> Iterator[ProgressSink]:
-    columns = (SpinnerColumn(), TextColumn("{task.fields[title]:<22}"), BarColumn(20), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as display:
+    text = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # a long text must not push the others aside
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[title]}", table_column=Column(no_wrap=True, min_width=14)),
+        BarColumn(12, table_column=Column(min_width=12)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.description}", table_column=text),
+    )
+    with Progress(*columns, console=Console(stderr=True), expand=True) as display:
         tasks: dict[str, TaskID] = {}
 
         def sink(name: str, done: float | None, text: str) -> None:
