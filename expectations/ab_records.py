@@ -28,6 +28,7 @@ def suite() -> list[Expectation]:
         gxe.ExpectTableRowCountToBeBetween(min_value=2148),  # 1,074 users an arm for 42 → 48 % at power 0.80
         *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in COLUMNS),
         gxe.ExpectColumnValuesToBeUnique(column="user_id"),
+        gxe.ExpectColumnValuesToBeInSet(column="arm", value_set=ARMS),
         gxe.ExpectColumnDistinctValuesToEqualSet(column="arm", value_set=ARMS),
         gxe.ExpectColumnValuesToMatchRegex(column="assigned_at", regex=UTC_TIME),
         gxe.ExpectColumnValuesToBeBetween(column="slot", min_value=0, max_value=9999),
