@@ -17,7 +17,7 @@ from evidence.results import TestSuiteResult
 from processes.errors import CollectError, InputError
 from processes.supervised import supervised
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "GONOGO_DATABASE_URL")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
 _ATTACHED_AT_MOST_BYTES = 64_000_000
 
 _NO_TESTS_COLLECTED = 5

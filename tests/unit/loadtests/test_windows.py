@@ -2,7 +2,7 @@ import json
 
 import pytest
 from hdrh.histogram import HdrHistogram
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.load import load_outcome
@@ -28,6 +28,7 @@ def window(start=0.0, *, latencies_us=(1000,), offered=None, **counts):
     )
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 10_000_000), min_size=1, max_size=40), min_size=1, max_size=6))
 def test_percentiles_of_windows_are_those_of_all_their_values(groups):
     totals = sum_windows([window(latencies_us=group) for group in groups])
