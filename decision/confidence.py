@@ -42,7 +42,7 @@ def confidence_of(required: Sequence[ClaimVerdict], records: Sequence[Record]) -
         if isinstance(record.result, RolloutResult) and record.result.canary_requests:
             high = error_rate_upper(record.result.canary_errors, record.result.canary_requests)
             text = (
-                f"canary error rate at most {high:.2%} at 95 % "
+                f"canary error rate at most {100 * high:.2g} % at 95 % "
                 f"({record.result.canary_errors} errors in {record.result.canary_requests:,} requests)"
             )
             bounds.append(Bound(text=text, value=high, record_id=record.record_id))

@@ -168,7 +168,9 @@ class DrillResult(Result):
     steps: list[Check]
     passed: Count
     failed: Count
-    recovery_ms: float | None = Field(description="from the trigger to the last bad answer")
+    recovery_ms: float | None = Field(
+        description="from the trigger to the last bad answer, or until all requests went to stable"
+    )
     requests: Count
     errors: Count
 
@@ -273,7 +275,7 @@ class RolloutResult(Result):
     requests_to_harm: int | None = Field(
         description="canary requests from the start of the rollout until harm was shown"
     )
-    harm_to_stable_ms: float | None = Field(description="from harm shown to the last canary request started")
+    harm_to_stable_ms: float | None = Field(description="from harm shown until all requests went to stable")
     ticks: Count
 
 

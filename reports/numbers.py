@@ -92,7 +92,7 @@ def _rollout(result: RolloutResult) -> str:
     return (
         f"{said}; rolled back by itself in stage {last.stage} after"
         f" {plural(result.requests_to_harm, 'canary request')} and {last.duration_s * 1000:,.0f} ms,"
-        f" the last canary request {optional_ms(result.harm_to_stable_ms)} later ({last.why})"
+        f" all traffic on stable {optional_ms(result.harm_to_stable_ms)} later ({last.why})"
     )
 
 

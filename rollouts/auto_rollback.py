@@ -10,8 +10,8 @@ from evidence.results import Check, DrillResult, RolloutResult
 def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measurement:
     """Read the rehearsal of a candidate that ``env`` made bad: passed when it was rolled back, and nothing else.
 
-    ``recovery_ms`` is the time from harm shown to the last canary request. Errors are those of canary requests: they
-    are what the fault was meant to cause.
+    ``recovery_ms`` is the time from harm shown until all requests went to stable. Errors are those of canary requests:
+    they are what the fault was meant to cause.
     """
     result = rollout.result
     assert isinstance(result, RolloutResult)
@@ -22,7 +22,7 @@ def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measure
         Check(
             name="after harm no request reaches the candidate",
             passed=rolled_back and ms is not None,
-            observed="not measured" if ms is None else f"the last one started {ms:.0f} ms after harm was shown",
+            observed="not measured" if ms is None else f"all went to stable {ms:.1f} ms after harm was shown",
         ),
         Check(
             name="no stage with the bad candidate was promoted",
@@ -42,7 +42,7 @@ def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measure
     )
     fault = ", ".join(f"{name}={value}" for name, value in env.items())
     shown = (
-        "" if requests is None or ms is None else f" after {requests} canary requests, all on stable {ms:.0f} ms later"
+        "" if requests is None or ms is None else f" after {requests} canary requests, all on stable {ms:.1f} ms later"
     )
     return replace(
         rollout,

@@ -27,7 +27,7 @@ def rehearse_rollback(
 ) -> Measurement:
     """Expose half of the users, take them back, expose them again and let the lease lapse; returns a DrillResult.
 
-    ``recovery_ms`` is the time from the rollback to the start of the last canary request. Raises CollectError when
+    ``recovery_ms`` is the time from the rollback until all requests went to stable. Raises CollectError when
     there is too little traffic to tell.
     """
     started_at = datetime.now(UTC)
@@ -50,7 +50,7 @@ def rehearse_rollback(
         Check(
             name="a rollback takes all requests to stable",
             passed=ms is not None and late == 0,
-            observed=f"the last canary request started {_text(ms)} after it; {late} of {len(afterwards)} later ones",
+            observed=f"all went to stable {_text(ms)} after it; {late} of {len(afterwards)} later ones did not",
         ),
         Check(
             name="no request fails while shares change",
@@ -84,7 +84,7 @@ def rehearse_rollback(
 
 
 def _text(ms: float | None) -> str:
-    return "(not measured)" if ms is None else f"{ms:.0f} ms"
+    return "(not measured)" if ms is None else f"{ms:.1f} ms"
 
 
 class _Watch:

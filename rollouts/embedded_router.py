@@ -2,40 +2,34 @@
 
 import json
 import platform
-import shutil
 import socket
 import sys
-import tempfile
 from pathlib import Path
 
 from processes.errors import ProcessError
 from processes.ports import free_port
-from processes.supervised import Supervised, start
+from processes.supervised import start
 from processes.wait import wait_for
 from rollouts.assignment import salt_key
-from rollouts.lease import PATH, Lease
-from rollouts.request_log import RequestLog
-from rollouts.samples import RequestSample
+from rollouts.lease import PATH
+from rollouts.router_process import RouterProcess
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CONTROL_TIMEOUT_S = 5.0
 
 
-class EmbeddedRouter:
+class EmbeddedRouter(RouterProcess):
     """A running ``rollouts.embedded_proxy``, controlled over a socket that only this user may open."""
 
     kind = "embedded"
 
     def __init__(self, *, stable_url: str, candidate_url: str, salt: str, work_dir: Path) -> None:
         self.version = f"embedded proxy on Python {platform.python_version()}"
-        self._lease = Lease(candidate_url)
-        self._folder = Path(tempfile.mkdtemp(prefix="gonogo-"))  # short: a socket's path holds 108 bytes at most
+        super().__init__(candidate_url, (work_dir / "embedded-router.log").resolve())
         self._control = self._folder / "control.sock"
-        self._process: Supervised | None = None
         try:
             port = free_port()
             self.url = f"http://127.0.0.1:{port}"
-            self._log = RequestLog((work_dir / "embedded-router.log").resolve())
             settings = {
                 "port": port,
                 "stable_url": stable_url,
@@ -54,22 +48,6 @@ class EmbeddedRouter:
     def set_share(self, slots: int, salt: str | None = None) -> None:
         """See ``Router``."""
         self._send({"slots": slots, "salt_key": None if salt is None else salt_key(salt)})
-
-    def renew_lease(self) -> None:
-        """See ``Router``."""
-        self._lease.renew()
-
-    def requests_since(self, cursor: int) -> tuple[list[RequestSample], int]:
-        """See ``Router``."""
-        return self._log.since(cursor)
-
-    def close(self) -> None:
-        """See ``Router``."""
-        if self._process is not None:
-            self._process.stop()
-        if self._folder.exists():
-            self._lease.close()
-            shutil.rmtree(self._folder)
 
     def _ready(self) -> bool:
         assert self._process is not None

@@ -4,17 +4,15 @@ import re
 import shutil
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from processes.errors import ProcessError
 from processes.ports import free_port
-from processes.supervised import Supervised, start, wait_until_ready
+from processes.supervised import start, wait_until_ready
 from rollouts.assignment import NOBODY_SLOT, SLOTS, USER_HEADER, salt_key
-from rollouts.lease import CHECK_EVERY_S, CHECK_TIMEOUT_S, PATH, Lease
-from rollouts.request_log import RequestLog
-from rollouts.samples import RequestSample
+from rollouts.lease import CHECK_EVERY_S, CHECK_TIMEOUT_S, PATH
+from rollouts.router_process import RouterProcess
 
 _READY_PATH = "/.gonogo/ready"
 _ADMIN_TIMEOUT_S = 5.0
@@ -59,21 +57,18 @@ def find_haproxy() -> str | None:
     return shutil.which("haproxy") or shutil.which("haproxy", path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
-class HaproxyRouter:
+class HaproxyRouter(RouterProcess):
     """A running HAProxy. Its admin socket lies in a folder of its own that only this user may enter."""
 
     kind = "haproxy"
 
     def __init__(self, program: str, *, stable_url: str, candidate_url: str, salt: str, work_dir: Path) -> None:
         self.version = _version_of(program)
-        self._lease = Lease(candidate_url)
-        self._folder = Path(tempfile.mkdtemp(prefix="gonogo-"))  # short: a socket's path holds 108 bytes at most
+        super().__init__(candidate_url, work_dir / "haproxy.log")
         self._admin = self._folder / "admin.sock"
-        self._process: Supervised | None = None
         try:
             port = free_port()
             self.url = f"http://127.0.0.1:{port}"
-            self._log = RequestLog(work_dir / "haproxy.log")
             config = work_dir / "haproxy.cfg"
             config.parent.mkdir(parents=True, exist_ok=True)
             config.write_text(self._config(port, stable_url, candidate_url, salt))
@@ -89,22 +84,6 @@ class HaproxyRouter:
             self._set("canary_slots", "int(0)")
             self._set("salt", f"str({salt_key(salt)})")
         self._set("canary_slots", f"int({slots})")
-
-    def renew_lease(self) -> None:
-        """See ``Router``."""
-        self._lease.renew()
-
-    def requests_since(self, cursor: int) -> tuple[list[RequestSample], int]:
-        """See ``Router``."""
-        return self._log.since(cursor)
-
-    def close(self) -> None:
-        """See ``Router``."""
-        if self._process is not None:
-            self._process.stop()
-        if self._folder.exists():
-            self._lease.close()
-            shutil.rmtree(self._folder)
 
     def _config(self, port: int, stable_url: str, candidate_url: str, salt: str) -> str:
         return _CONFIG.format(

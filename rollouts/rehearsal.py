@@ -211,7 +211,7 @@ def _summary(result: RolloutResult, stages: int) -> str:
     if result.completed:
         return f"all {stages} stages promoted, {result.canary_requests} canary requests, {result.canary_errors} errors"
     if result.outcome == "rolled-back":
-        ms = "not measured" if result.harm_to_stable_ms is None else f"{result.harm_to_stable_ms:.0f} ms"
+        ms = "not measured" if result.harm_to_stable_ms is None else f"{result.harm_to_stable_ms:.1f} ms"
         return (
             f"rolled back in stage {result.stages[-1].stage} after {result.requests_to_harm} canary requests, "
             f"all on stable within {ms}: {result.why}"

@@ -16,9 +16,9 @@ _WITHIN_S = 20.0
 
 @dataclass(frozen=True)
 class RolledBack:
-    """``last_canary_ms``: from the decision to the start of the last canary request, 0 when none started after it.
+    """``last_canary_ms``: from the decision until the router confirmed it, or until the last canary request started.
 
-    None when too little traffic came afterwards to tell.
+    The later of both; None when too little traffic came afterwards to tell.
     """
 
     last_canary_ms: float | None
@@ -31,6 +31,7 @@ def roll_back(router: Router, feed: Feed, decided_at_s: float, traffic_alive: Ca
     Waits until 50 requests have started at stable after the last one at the canary.
     """
     router.set_share(0)
+    confirmed_at_s = now_s()
     seen: list[RequestSample] = []
 
     def settled() -> bool:
@@ -47,7 +48,7 @@ def roll_back(router: Router, feed: Feed, decided_at_s: float, traffic_alive: Ca
     if not traffic_alive():
         return RolledBack(None, seen)
     last = max((r.at_s for r in seen if r.backend == "canary"), default=decided_at_s)
-    return RolledBack(max(0.0, (last - decided_at_s) * 1000), seen)
+    return RolledBack((max(last, confirmed_at_s) - decided_at_s) * 1000, seen)
 
 
 def now_s() -> float:
