@@ -102,7 +102,7 @@ def plot(chart: LineChart | DifferenceChart | BarChart) -> LinePlot | Difference
 
 def ticks(low: float, high: float, at_most: int = 6) -> tuple[float, ...]:
     """Round values (steps of 1, 2 or 5 times a power of ten) inside an interval."""
-    if not high > low:
+    if not high - low > 1e-300:  # nothing to divide: below it, steps are no longer numbers
         return (low,)
     raw = (high - low) / at_most
     power = 10.0 ** math.floor(math.log10(raw))

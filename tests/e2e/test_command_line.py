@@ -183,6 +183,15 @@ def processes_in(folder: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.fixture
+def interruptible():
+    """A test run in the background ignores SIGINT, and so would all that it starts; a handler here resets that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_whatever_ends_an_authorization_nothing_that_it_started_lives_on(release, sent, code):
     (release / "checks" / "test_shop.py").write_text("import time\n\ndef test_shop():\n    time.sleep(600)\n")

@@ -13,7 +13,10 @@ from processes.wait import wait_for
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_process_is_stopped_with_its_children_at_the_end_of_the_block(tmp_path: Path) -> None:
