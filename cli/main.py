@@ -13,7 +13,7 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError
 
-from cli import analyze, authorize, evidence, plan, report, verify
+from cli import analyze, authorize, evidence, plan, report, sign, verify
 from processes.errors import GonogoError, UsageError
 
 INTERNAL_ERROR = 70
@@ -32,6 +32,9 @@ app.command(authorize.authorize)
 app.command(plan.app)
 app.command(report.report)
 app.command(verify.verify)
+app.command(sign.approve_level, name="approve")
+app.command(sign.waive_claim, name="waive")
+app.command(sign.revoke_act, name="revoke")
 app.command(evidence.app)
 app.command(analyze.app)
 

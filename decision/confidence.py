@@ -13,6 +13,12 @@ from evidence.results import RolloutResult, SoakResult
 _ORDER = ("REFUTED", "NOT PROVEN", "WAIVED", "PROVEN")
 
 
+RULE = (
+    "required claims proven of all required, never a pass rate or an average; a bound of a sampled rate is Wilson's"
+    " one-sided upper limit, one of a time between failures is hours without a failure / -ln(0.05)"
+)
+
+
 class Bound(BaseModel):
     """A one-sided 95 % bound on something that was sampled, with the record it comes from."""
 

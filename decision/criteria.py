@@ -1,10 +1,12 @@
 """Typed criteria of a claim: which value of a result must lie where."""
 
+import math
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic.fields import FieldInfo
 
 from decision.quantities import Number, parse_number
 from evidence.results import RESULTS, Result
@@ -26,7 +28,10 @@ def _literal(value: object) -> object:
 
 
 class Criterion(BaseModel):
-    """Limits for one field of a result. All given limits must hold; at least one is given."""
+    """Limits for one field of a result. All given limits must hold; at least one is given.
+
+    ``all_of`` holds further criteria for the same field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,11 +39,12 @@ class Criterion(BaseModel):
     at_most: Number | None = None
     within: tuple[Number, Number] | None = None
     equals: Annotated[bool | float | str, BeforeValidator(_literal)] | None = None
+    all_of: tuple["Criterion", ...] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> "Criterion":
         if not self.model_fields_set:
-            raise ValueError("a criterion needs one of at_least, at_most, within, equals")
+            raise ValueError("a criterion needs one of at_least, at_most, within, equals, all_of")
         if self.within and self.within[0] > self.within[1]:
             raise ValueError("within expects [low, high]")
         return self
@@ -53,7 +59,7 @@ class Criterion(BaseModel):
             parts.append(f"within {self.within[0]:g} .. {self.within[1]:g}")
         if self.equals is not None:
             parts.append(f"= {_plain(self.equals)}")
-        return " and ".join(parts)
+        return " and ".join([*parts, *map(str, self.all_of)])
 
 
 class CriterionResult(BaseModel):
@@ -76,14 +82,30 @@ def evaluate(field: str, criterion: Criterion, result: Result) -> CriterionResul
     margin: float | None = None
     if observed is None or observed != observed or (isinstance(observed, str) and observed in _UNDETERMINED):
         holds = "undetermined"
-    elif isinstance(observed, int | float) and not isinstance(observed, bool):
-        margins = list(_margins(criterion, float(observed)))
-        margin = min(margins) if margins else None
-        missed = any(value < 0 for value in margins) or (criterion.equals is not None and observed != criterion.equals)
-        holds = "yes" if not missed else "too-little" if _is_amount(type(result), field, criterion, observed) else "no"
     else:
-        holds = "yes" if type(observed) is type(criterion.equals) and observed == criterion.equals else "no"
+        parts = list(_flat(criterion))
+        if isinstance(observed, int | float) and not isinstance(observed, bool):
+            margin = min((m for part in parts for m in _margins(part, float(observed))), default=None)
+        held = {_holds(part, observed, type(result), field) for part in parts}
+        holds = "no" if "no" in held else "too-little" if "too-little" in held else "yes"
     return CriterionResult(field=field, limit=str(criterion), observed=observed, holds=holds, margin=margin)
+
+
+def _flat(criterion: Criterion) -> Iterator[Criterion]:
+    """The criterion's own limits, and each of those it holds."""
+    if criterion.model_fields_set - {"all_of"}:
+        yield criterion
+    for part in criterion.all_of:
+        yield from _flat(part)
+
+
+def _holds(part: Criterion, observed: bool | float | str, model: type[Result], field: str) -> Holds:
+    if isinstance(observed, bool) or not isinstance(observed, int | float):
+        return "yes" if type(observed) is type(part.equals) and observed == part.equals else "no"
+    missed = any(value < 0 for value in _margins(part, float(observed)))
+    if not missed and (part.equals is None or observed == part.equals):
+        return "yes"
+    return "too-little" if _is_amount(model, field, part, observed) else "no"
 
 
 def _margins(criterion: Criterion, observed: float) -> Iterator[float]:
@@ -112,20 +134,60 @@ def problems_of(kind: str, criteria: dict[str, Criterion]) -> list[str]:
             known = ", ".join(sorted(n for n, f in model.model_fields.items() if _simple(f.annotation)))
             found.append(f"{kind} evidence has no field {name!r}; it has {known}")
             continue
-        choices = _simple(field.annotation)
-        ordered = criterion.at_least is not None or criterion.at_most is not None or criterion.within is not None
-        if not choices:
-            found.append(f"{name} is no single value: criteria cannot use it")
-        elif ordered and not choices & {int, float}:
-            found.append(f"{name} is no number: use equals")
-        elif criterion.equals is not None and not _can_equal(choices, criterion.equals):
-            expected = " or ".join(sorted(str(c) for c in choices if isinstance(c, str))) or "another type"
-            found.append(f"{name} is never {_plain(criterion.equals)}: expected {expected}")
-        elif (
-            criterion.at_least is not None and criterion.at_most is not None and criterion.at_least > criterion.at_most
-        ):
-            found.append(f"{name}: at_least is above at_most")
+        found += _impossible(name, field, list(_flat(criterion)))
     return found
+
+
+def _impossible(name: str, field: FieldInfo, parts: Sequence[Criterion]) -> Iterator[str]:
+    """Why no value of a field can satisfy all parts of its criterion."""
+    choices = _simple(field.annotation)
+    limits = [limit for part in parts for limit in (part.at_least, part.at_most, *(part.within or ()))]
+    wanted = [part.equals for part in parts if part.equals is not None]
+    if not parts:
+        yield f"{name}: all_of holds no limit"
+    elif not choices:
+        yield f"{name} is no single value: criteria cannot use it"
+    elif any(limit is not None for limit in limits) and not choices & {int, float}:
+        yield f"{name} is no number: use equals"
+    elif impossible := [value for value in wanted if not _can_equal(choices, value)]:
+        expected = " or ".join(sorted(str(c) for c in choices if isinstance(c, str))) or "another type"
+        yield f"{name} is never {_plain(impossible[0])}: expected {expected}"
+    elif choices & {int, float}:
+        yield from _empty_range(name, field, parts)
+    elif len(set(wanted)) > 1:
+        yield f"{name} cannot equal two values at once"
+
+
+def _empty_range(name: str, field: FieldInfo, parts: Sequence[Criterion]) -> Iterator[str]:
+    low, high = _range_of(field)
+    exact = [float(part.equals) for part in parts if isinstance(part.equals, int | float)]
+    at_least = [*(p.at_least for p in parts if p.at_least is not None), *(p.within[0] for p in parts if p.within)]
+    at_most = [*(p.at_most for p in parts if p.at_most is not None), *(p.within[1] for p in parts if p.within)]
+    if (bottom := max([*at_least, *exact], default=low)) > high:
+        share = f" (a share: {bottom:g}% is meant?)" if high == 1 else ""
+        yield f"{name} is never above {high:g}: {bottom:g} cannot be reached{share}"
+    elif (top := min([*at_most, *exact], default=high)) < low:
+        yield f"{name} is never below {low:g}: {top:g} cannot be reached"
+    elif bottom > top:
+        yield f"{name}: no value is at least {bottom:g} and at most {top:g}"
+
+
+def _range_of(field: FieldInfo) -> tuple[float, float]:
+    """The lowest and highest value that a field's type allows."""
+    low, high = -math.inf, math.inf
+    for found in (*field.metadata, *_metadata_of(field.annotation)):
+        low = max(low, float(getattr(found, "ge", low)))
+        high = min(high, float(getattr(found, "le", high)))
+    return low, high
+
+
+def _metadata_of(annotation: object) -> Iterator[object]:
+    """The constraints inside ``X | None`` and ``Annotated``; a FieldInfo among them holds its own."""
+    for part in get_args(annotation) if get_origin(annotation) in (types.UnionType, Union, Annotated) else ():
+        if isinstance(part, FieldInfo):
+            yield from part.metadata
+        elif get_origin(part) is Annotated:
+            yield from _metadata_of(part)
 
 
 def _simple(annotation: object) -> set[object]:

@@ -8,27 +8,27 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from decision.approvals import (
+    ApprovalNeeded,
+    ApprovalState,
+    Root,
+    judge_approvals,
+    missing_approvals,
+    root_of,
+)
+from decision.authority import Signers, authority_of
 from decision.claims import ClaimVerdict, Wanted, judge_claim
 from decision.confidence import Confidence, confidence_of
 from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan import Plan, RiskLevel
 from decision.risk import RiskVerdict, judge_risks, overall_risk
+from decision.waivers import WaiverState, judge_waivers, waived
 from evidence.record import Record
 
 DecisionWord = Literal["GO", "CONDITIONAL GO", "NO-GO", "HOLD"]
 
 EXIT_CODES: dict[DecisionWord, int] = {"GO": 0, "CONDITIONAL GO": 10, "NO-GO": 20, "HOLD": 30}
 """1 is never used: a crash must not look like a verdict."""
-
-
-class ApprovalNeeded(BaseModel):
-    """A signature that a level needs and that is not there."""
-
-    model_config = ConfigDict(frozen=True)
-
-    level: Level
-    role: str
-    person: str
 
 
 class MissingStep(BaseModel):
@@ -63,7 +63,10 @@ class Decision(BaseModel):
     risk: RiskLevel
     risks: tuple[RiskVerdict, ...]
     contingencies: tuple[RiskVerdict, ...]
+    approvals: tuple[ApprovalState, ...]
     approvals_missing: tuple[ApprovalNeeded, ...]
+    waivers: tuple[WaiverState, ...]
+    roots: dict[Level, Root]
     missing: tuple[MissingStep, ...]
 
     def claim(self, claim_id: str) -> ClaimVerdict:
@@ -89,28 +92,35 @@ def decide(
     plan_digest: str,
     invalid_records: Sequence[str] = (),
     failures: Mapping[str, str] = MappingProxyType({}),
+    signers: Signers = MappingProxyType({}),
 ) -> Decision:
     """Decide ``level`` for the subject and inputs that ``wanted`` names for each collector.
 
     ``invalid_records`` are ids of records that failed verification: with any of them the answer is NO-GO.
-    ``failures`` says of collectors why their last attempt measured nothing.
+    ``failures`` says of collectors why their last attempt measured nothing. ``signers`` are the keys of each role;
+    approvals, waivers and revocations are among the records.
     """
     known = list(records)
-    claims = tuple(
+    subject = next(iter(wanted.values())).subject
+    authority = authority_of(plan, signers, known, now)
+    measured = tuple(
         judge_claim(claim, known, wanted[claim.needs], now, failures.get(claim.needs)) for claim in plan.claims
     )
-    approvals = _approvals_missing(plan, LEVELS)
-    authorized = _authorized_level(claims, approvals) if not invalid_records else None
+    waivers = judge_waivers(known, measured, authority)
+    claims = waived(measured, waivers)
+    roots = {level: root_of(level, subject, plan_digest, claims, waivers) for level in LEVELS}
+    approvals = judge_approvals(known, roots, authority)
+    approvals_missing = missing_approvals(plan.approvals, approvals, authority)
+    authorized = _authorized_level(claims, approvals, approvals_missing) if not invalid_records else None
     required = [c for c in claims if set(c.gates) & set(levels_up_to(level))]
     blocking = tuple(f"{c.says}: {'; '.join(c.reasons)}" for c in required if c.verdict in ("REFUTED", "NOT PROVEN"))
     verdicts = {c.id: c.verdict for c in claims}
     risks = judge_risks([(r.risk, r.mitigation, r.proven_by, r.inherent, r.residual) for r in plan.risks], verdicts)
-    subject = next(iter(wanted.values())).subject
     return Decision(
         release=plan.release,
         requested_level=level,
         authorized_level=authorized,
-        decision=_word(level, authorized, required, invalid_records),
+        decision=_word(level, authorized, required, invalid_records, approvals),
         decided_at=now,
         subject=subject,
         plan_digest=plan_digest,
@@ -122,8 +132,11 @@ def decide(
         risk=overall_risk(risks),
         risks=risks,
         contingencies=judge_risks([(c.says, "", c.proven_by, "HIGH", "LOW") for c in plan.contingencies], verdicts),
-        approvals_missing=approvals,
-        missing=_missing_steps(plan, claims, approvals),
+        approvals=approvals,
+        approvals_missing=approvals_missing,
+        waivers=tuple(waivers),
+        roots=roots,
+        missing=_missing_steps(plan, claims, approvals_missing),
     )
 
 
@@ -132,33 +145,33 @@ def evidence_root(record_ids: Sequence[str]) -> str:
     return hashlib.sha256("".join(f"{i}\n" for i in sorted(set(record_ids))).encode()).hexdigest()
 
 
-def _authorized_level(claims: Sequence[ClaimVerdict], approvals: Sequence[ApprovalNeeded]) -> Level | None:
+def _authorized_level(
+    claims: Sequence[ClaimVerdict], approvals: Sequence[ApprovalState], missing: Sequence[ApprovalNeeded]
+) -> Level | None:
     reached: Level | None = None
     for level in LEVELS:
-        gating = [c for c in claims if level in c.gates]
-        if any(c.verdict not in ("PROVEN", "WAIVED") for c in gating) or any(a.level == level for a in approvals):
+        unsigned = any(a.level == level for a in missing)
+        refused = any(a.level == level and a.status == "refused" for a in approvals)
+        unproven = any(c.verdict not in ("PROVEN", "WAIVED") for c in claims if level in c.gates)
+        if unproven or unsigned or refused:
             break
         reached = level
     return reached
 
 
 def _word(
-    level: Level, authorized: Level | None, required: Sequence[ClaimVerdict], invalid: Sequence[str]
+    level: Level,
+    authorized: Level | None,
+    required: Sequence[ClaimVerdict],
+    invalid: Sequence[str],
+    approvals: Sequence[ApprovalState],
 ) -> DecisionWord:
-    if invalid or any(c.verdict == "REFUTED" for c in required):
+    refused = any(a.status == "refused" and a.level in levels_up_to(level) for a in approvals)
+    if invalid or refused or any(c.verdict == "REFUTED" for c in required):
         return "NO-GO"
     if authorized is None or LEVELS.index(authorized) < LEVELS.index(level):
         return "HOLD"
     return "CONDITIONAL GO" if any(c.verdict == "WAIVED" for c in required) else "GO"
-
-
-def _approvals_missing(plan: Plan, levels: Sequence[Level]) -> tuple[ApprovalNeeded, ...]:
-    """Every approval that the plan asks for: no signature can be given yet, so all of them are missing."""
-    return tuple(
-        ApprovalNeeded(level=level, role=rule.role, person=plan.people[rule.role].name)
-        for level in levels
-        for rule in plan.approvals.get(level, ())
-    )
 
 
 def _missing_steps(

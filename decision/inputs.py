@@ -12,12 +12,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import rfc8785
 from pydantic import BaseModel
 
 from decision.claims import Wanted
 from decision.collect import DataQualityCollect, TestSuiteCollect
 from decision.plan_file import PlanFile
+from evidence.allowed_signers import Signer, read_allowed_signers
+from evidence.dsse import json_sha256
 from evidence.record import Subject
 from processes.errors import UsageError
 
@@ -59,6 +60,15 @@ def inputs_of(plan_file: PlanFile, collector: str) -> dict[str, str]:
     return inputs
 
 
+def signers_of(plan_file: PlanFile) -> dict[str, tuple[Signer, ...]]:
+    """The allowed signers of each role, as the plan's files have them now. Raises UsageError for a wrong file."""
+    return {
+        role: read_allowed_signers(plan_file.resolve(person.signers))
+        for role, person in plan_file.plan.people.items()
+        if person.signers is not None
+    }
+
+
 def path_digest(path: Path) -> str:
     """``sha256:hex`` of a file, ``dirHash1:hex`` of a folder, ``missing`` of neither."""
     if path.is_dir():
@@ -83,7 +93,7 @@ def folder_digest(folder: Path) -> str:
 
 def json_digest(value: object) -> str:
     """``sha256:hex`` of a value as RFC 8785 canonical JSON."""
-    return f"sha256:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"  # type: ignore[arg-type]
+    return f"sha256:{json_sha256(value)}"
 
 
 def _digest_of(part: BaseModel) -> str:

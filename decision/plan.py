@@ -1,6 +1,6 @@
 """The release plan: what a release manager writes, as typed values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -126,10 +126,35 @@ class Contingency(_Part):
 
 
 class ApprovalRule(_Part):
-    """One signature that a level needs."""
+    """Signatures that a level needs: of ``role``, or of ``quorum`` different people among ``any_of``.
 
-    role: str
+    A signature counts for ``valid`` seconds at most.
+    """
+
+    role: str | None = None
+    any_of: tuple[str, ...] = ()
+    quorum: int = Field(default=1, ge=1)
     valid: DurationS = 7 * 86400.0
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that may sign."""
+        return self.any_of if self.role is None else (self.role,)
+
+    @model_validator(mode="after")
+    def _names_roles(self) -> "ApprovalRule":
+        if (self.role is None) == (not self.any_of):
+            raise ValueError("expected role, or any_of with a quorum")
+        if self.role is not None and self.quorum != 1:
+            raise ValueError("a quorum needs any_of: one role signs once")
+        return self
+
+
+class WaiverRule(_Part):
+    """Who may waive a claim, and for how many seconds at most. Without roles nobody may."""
+
+    roles: tuple[str, ...] = ()
+    valid: DurationS = 30 * 86400.0
 
 
 class RolloutSpec(_Part):
@@ -206,6 +231,7 @@ class Plan(_Part):
     risks: tuple[Risk, ...] = ()
     contingencies: tuple[Contingency, ...] = ()
     approvals: dict[Level, tuple[ApprovalRule, ...]] = Field(default_factory=dict)
+    waivers: WaiverRule = WaiverRule()
     rollout: RolloutSpec
     schedule: Schedule
 
@@ -267,11 +293,25 @@ def _wrong_claim_references(plan: Plan) -> Iterator[tuple[Place, str]]:
 def _wrong_people(plan: Plan) -> Iterator[tuple[Place, str]]:
     for level, rules in plan.approvals.items():
         for index, rule in enumerate(rules):
-            place: Place = ("approvals", level, index, "role")
-            if rule.role not in plan.people:
-                yield place, f"people has no {rule.role!r}; it has {', '.join(plan.people)}"
-            elif plan.people[rule.role].machine:
-                yield place, f"{plan.people[rule.role].name} is a machine and never counts as an approver"
+            place: Place = ("approvals", level, index)
+            wrong = list(_wrong_signers(plan, place, rule.roles))
+            yield from wrong
+            if not wrong and rule.quorum > len({plan.people[role].name for role in rule.roles}):
+                yield place, f"{rule.quorum} different people can never sign: any_of names fewer"
+        names = [plan.people[r.role].name for r in rules if r.role in plan.people]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            yield ("approvals", level), f"{twice[0]} counts once for a level: the second signature can never be given"
+    yield from _wrong_signers(plan, ("waivers", "roles"), plan.waivers.roles)
     for name, collect in plan.collect.items():
         if collect.owner not in plan.people:
             yield ("collect", name), f"its owner {collect.owner!r} is not among people: {', '.join(plan.people)}"
+
+
+def _wrong_signers(plan: Plan, place: Place, roles: Sequence[str]) -> Iterator[tuple[Place, str]]:
+    for role in roles:
+        if role not in plan.people:
+            yield place, f"people has no {role!r}; it has {', '.join(plan.people)}"
+        elif plan.people[role].machine:
+            yield place, f"{plan.people[role].name} is a machine and never counts as an approver"
+        elif plan.people[role].signers is None:
+            yield place, f"{plan.people[role].name} can never sign: people.{role} names no signers file"

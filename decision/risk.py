@@ -10,6 +10,12 @@ from decision.plan import RiskLevel
 _ORDER: tuple[RiskLevel, ...] = ("LOW", "MEDIUM", "HIGH")
 
 
+RULE = (
+    "the highest remaining risk; a risk remains as it is until every claim behind its mitigation is proven,"
+    " and one that nobody considered is HIGH"
+)
+
+
 class RiskVerdict(BaseModel):
     """A risk (or contingency) with what the evidence says of its mitigation."""
 
@@ -19,6 +25,8 @@ class RiskVerdict(BaseModel):
     mitigation: str
     claims: tuple[str, ...]
     status: Verdict
+    inherent: RiskLevel
+    residual: RiskLevel
     level: RiskLevel
 
 
@@ -30,7 +38,17 @@ def judge_risks(
     for says, mitigation, claims, inherent, residual in risks:
         status = _worst([verdicts[c] for c in claims])
         level = residual if status == "PROVEN" else inherent
-        judged.append(RiskVerdict(says=says, mitigation=mitigation, claims=claims, status=status, level=level))
+        judged.append(
+            RiskVerdict(
+                says=says,
+                mitigation=mitigation,
+                claims=claims,
+                status=status,
+                inherent=inherent,
+                residual=residual,
+                level=level,
+            )
+        )
     return tuple(judged)
 
 

@@ -72,6 +72,19 @@ def verify(envelope: bytes, trusted: Collection[Ed25519PublicKey]) -> tuple[dict
     raise IntegrityError("is not signed by a trusted key")
 
 
+def json_sha256(value: object) -> str:
+    """The sha256 (hex) of a value as RFC 8785 canonical JSON."""
+    return hashlib.sha256(rfc8785.dumps(value)).hexdigest()  # type: ignore[arg-type]
+
+
+def unverified_payload(envelope: bytes) -> dict[str, Any]:
+    """The statement of an envelope that nobody has verified yet. Raises IntegrityError."""
+    try:
+        return parse_strict(base64.b64decode(parse_strict(envelope)["payload"], validate=True))
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError("is no DSSE envelope") from error
+
+
 def parse_strict(text: bytes) -> dict[str, Any]:
     """Parse a JSON object, refusing duplicate keys. Raises IntegrityError."""
 

@@ -1,6 +1,7 @@
 """Signing keys: ordinary OpenSSH Ed25519 keys, as ``ssh-keygen -t ed25519`` makes them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -10,11 +11,12 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    SSHPrivateKeyTypes,
     load_ssh_private_key,
     load_ssh_public_key,
 )
 
-from processes.errors import UsageError
+from processes.errors import IntegrityError, UsageError
 
 
 def load_or_create_key(path: Path) -> Ed25519PrivateKey:
@@ -27,6 +29,46 @@ def load_or_create_key(path: Path) -> Ed25519PrivateKey:
         raise UsageError(f"{path}: no unencrypted OpenSSH private key: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path}: expected an Ed25519 key (ssh-keygen -t ed25519)")
+    return key
+
+
+def load_signing_key(path: Path, passphrase: Callable[[], str]) -> Ed25519PrivateKey:
+    """A person's private key; ``passphrase`` is asked only when the key is protected. Raises UsageError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        key = load_ssh_private_key(content, password=None)
+    except TypeError:  # what cryptography raises for a key that needs a passphrase
+        key = _unlock(path, content, passphrase().encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(f"{path}: no OpenSSH private key: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UsageError(f"{path}: expected an Ed25519 key (ssh-keygen -t ed25519)")
+    return key
+
+
+def _unlock(path: Path, content: bytes, passphrase: bytes) -> SSHPrivateKeyTypes:
+    try:
+        return load_ssh_private_key(content, password=passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UsageError(f"{path}: the passphrase does not open this key") from error
+
+
+def public_text(key: Ed25519PublicKey) -> str:
+    """The key as OpenSSH writes it: ``ssh-ed25519 AAAA…``."""
+    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def parse_public_text(text: str) -> Ed25519PublicKey:
+    """The key of such a text, which must be exactly how ``public_text`` writes it. Raises IntegrityError."""
+    try:
+        key = load_ssh_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise IntegrityError("names no OpenSSH public key") from error
+    if not isinstance(key, Ed25519PublicKey) or public_text(key) != text:
+        raise IntegrityError("names no Ed25519 key as OpenSSH writes it")
     return key
 
 
@@ -47,6 +89,5 @@ def _create_key(path: Path) -> Ed25519PrivateKey:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    path.with_name(path.name + ".pub").write_bytes(public + b" gonogo collector\n")
+    path.with_name(path.name + ".pub").write_text(f"{public_text(key.public_key())} gonogo collector\n")
     return key

@@ -1,18 +1,20 @@
 """Where evidence lives: ledger, attachments and signing key of one working folder."""
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from evidence.attachments import AttachmentStore
-from evidence.dsse import key_id, sign, verify
-from evidence.keys import load_or_create_key, load_public_key
+from evidence.dsse import sign, unverified_payload, verify
+from evidence.keys import load_or_create_key, load_public_key, parse_public_text
 from evidence.ledger import Ledger, Row
 from evidence.measurement import Measurement
 from evidence.record import Attachment, Record, Subject
+from evidence.results import ACTS
 from evidence.statement import build_statement, parse_statement
 from processes.errors import IntegrityError, UsageError
 
@@ -26,23 +28,56 @@ class EvidenceStore:
     key: Ed25519PrivateKey
     trusted: tuple[Ed25519PublicKey, ...]
 
-    def record(self, subject: Subject, collector: str, inputs: Mapping[str, str], measurement: Measurement) -> Record:
-        """Sign a measurement and append it; its attachments are stored first."""
+    def record(
+        self,
+        subject: Subject,
+        collector: str,
+        inputs: Mapping[str, str],
+        measurement: Measurement,
+        *,
+        key: Ed25519PrivateKey | None = None,
+    ) -> Record:
+        """Sign a measurement and append it; its attachments are stored first. ``key`` is that of a person who acts."""
+        envelope = self._sign(subject, collector, inputs, measurement, key)
+        row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
+        return self._own(envelope, measurement, row.sequence)
+
+    def draft(
+        self,
+        subject: Subject,
+        collector: str,
+        inputs: Mapping[str, str],
+        measurement: Measurement,
+        *,
+        key: Ed25519PrivateKey,
+    ) -> Record:
+        """The record that ``record`` would append, to look at before: nothing is written but its attachments."""
+        return self._own(self._sign(subject, collector, inputs, measurement, key), measurement, 0)
+
+    def _own(self, envelope: bytes, measurement: Measurement, sequence: int) -> Record:
+        """The record of an envelope that was signed here."""
+        record_id, act = hashlib.sha256(envelope).hexdigest(), measurement.kind in ACTS
+        return read_envelope(envelope, [self.key.public_key()], record_id=record_id, sequence=sequence, act=act)
+
+    def _sign(
+        self,
+        subject: Subject,
+        collector: str,
+        inputs: Mapping[str, str],
+        measurement: Measurement,
+        key: Ed25519PrivateKey | None,
+    ) -> bytes:
         attachments = [
             Attachment(a.name, a.media_type, self.attachments.put(a.content), len(a.content))
             for a in measurement.attachments
         ]
-        statement = build_statement(subject, collector, inputs, measurement, attachments)
-        envelope = sign(statement, self.key)
-        row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
-        return parse_statement(
-            statement, record_id=row.record_id, sequence=row.sequence, signed_by=key_id(self.key.public_key())
-        )
+        return sign(build_statement(subject, collector, inputs, measurement, attachments), key or self.key)
 
     def read(self, row: Row) -> Record:
         """The verified record of a row. Raises IntegrityError."""
-        statement, signed_by = verify(row.envelope, self.trusted)
-        return parse_statement(statement, record_id=row.record_id, sequence=row.sequence, signed_by=signed_by)
+        return read_envelope(
+            row.envelope, self.trusted, record_id=row.record_id, sequence=row.sequence, act=row.kind in ACTS
+        )
 
     def records(self, subject: str) -> tuple[list[Record], list[str]]:
         """The verified records of a subject's digest, and the ids of those that do not verify."""
@@ -53,6 +88,31 @@ class EvidenceStore:
             except IntegrityError:
                 bad.append(row.record_id)
         return good, bad
+
+
+def read_envelope(
+    envelope: bytes, trusted: Collection[Ed25519PublicKey], *, record_id: str, sequence: int, act: bool
+) -> Record:
+    """The verified record of an envelope. Raises IntegrityError.
+
+    Measurements must be signed by a trusted collector. An ``act`` is signed by a person, with the key that it names:
+    it is as the holder of that key left it, and whether the key speaks for anybody is decided where the act is used.
+    """
+    statement, signed_by = verify(envelope, [_key_of_act(envelope)] if act else trusted)
+    record = parse_statement(statement, record_id=record_id, sequence=sequence, signed_by=signed_by)
+    if (record.kind in ACTS) != act:
+        raise IntegrityError(f"is {record.kind} evidence, filed as something else")
+    return record
+
+
+def _key_of_act(envelope: bytes) -> Ed25519PublicKey:
+    try:
+        text = unverified_payload(envelope)["predicate"]["result"]["public_key"]
+    except (KeyError, TypeError) as error:
+        raise IntegrityError("names no key that signed it") from error
+    if not isinstance(text, str):
+        raise IntegrityError("names no key that signed it")
+    return parse_public_text(text)
 
 
 def open_existing_store(home: Path) -> EvidenceStore:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decision.claims import newest_usable
 from decision.collect import LoadCollect, SoakCollect
 from decision.decide import Decision, decide
-from decision.inputs import subject_of, wanted_of
+from decision.inputs import signers_of, subject_of, wanted_of
 from decision.levels import Level
 from decision.plan_file import PlanFile
 from decision.quantities import duration_text
@@ -104,6 +104,7 @@ def conclude(
         plan_digest=plan_file.digest,
         invalid_records=invalid,
         failures=failures or {},
+        signers=signers_of(plan_file),
     )
     return Conclusion(decision, tuple(records), tuple(reused))
 

@@ -72,7 +72,7 @@ def limit_text(field: str, criterion: Criterion) -> str:
     if criterion.equals is not None:
         numeric = isinstance(criterion.equals, float) and not isinstance(criterion.equals, bool)
         parts.append(("exactly " if numeric else "") + unit_value(field, criterion.equals))
-    return " and ".join(parts)
+    return " and ".join([*parts, *(limit_text(field, part) for part in criterion.all_of)])
 
 
 def margin_text(field: str, margin: float | None) -> str:

@@ -3,6 +3,7 @@
 from decision.quantities import duration_text
 from evidence.record import Record
 from evidence.results import (
+    ApprovalResult,
     ContractResult,
     DataQualityResult,
     DecisionResult,
@@ -11,11 +12,13 @@ from evidence.results import (
     LoadResult,
     MonitoringResult,
     Result,
+    RevocationResult,
     RolloutResult,
     SoakResult,
     TestSuiteResult,
+    WaiverResult,
 )
-from reports.formats import count, number, optional_ms, optional_percent, plural
+from reports.formats import count, minute, number, optional_ms, optional_percent, plural, short
 
 
 def numbers_of(record: Record) -> str:
@@ -78,6 +81,12 @@ def _numbers(result: Result) -> str:
             return _rollout(result)
         case DecisionResult():
             return f"{result.decision} at level {result.requested_level}"
+        case ApprovalResult():
+            return f"{result.person} ({result.role}): {result.word} level {result.level}"
+        case WaiverResult():
+            return f"{result.person} ({result.role}): waive {result.claim} until {minute(result.expires_at)}"
+        case RevocationResult():
+            return f"{result.person} ({result.role}): revoke {short(result.revokes)}"
     raise TypeError(f"no numbers for {type(result).__name__}")
 
 

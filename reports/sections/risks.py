@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from decision.claims import Verdict
 from decision.decide import Decision
-from decision.risk import RiskVerdict
+from decision.risk import RULE, RiskVerdict
 from reports.formats import plural
 from reports.part import Part
 from reports.sections.claim_lines import MARKS, ClaimLine
@@ -17,6 +17,7 @@ class RiskLine(Part):
     mitigation: str
     verdict: Verdict
     mark: str
+    inherent: str
     level: str
     status: str
     claims: tuple[ClaimLine, ...]
@@ -27,6 +28,7 @@ class RisksPart(Part):
 
     overall: str
     why: str
+    rule: str
     risks: tuple[RiskLine, ...]
     contingencies: tuple[RiskLine, ...]
 
@@ -38,6 +40,7 @@ def risks_part(decision: Decision, claims: Mapping[str, ClaimLine]) -> RisksPart
     return RisksPart(
         overall=decision.risk,
         why=why if decision.risks else "no risk was considered, so it counts as HIGH",
+        rule=RULE,
         risks=tuple(_line(risk, claims) for risk in decision.risks),
         contingencies=tuple(_line(contingency, claims) for contingency in decision.contingencies),
     )
@@ -49,6 +52,7 @@ def _line(risk: RiskVerdict, claims: Mapping[str, ClaimLine]) -> RiskLine:
         mitigation=risk.mitigation,
         verdict=risk.status,
         mark=MARKS[risk.status],
+        inherent=risk.inherent,
         level=risk.level,
         status=risk.status if risk.claims else f"{risk.status}: no claim stands behind it",
         claims=tuple(claims[claim_id] for claim_id in risk.claims),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from decision.confidence import RULE
 from decision.decide import Decision
 from decision.levels import LEVELS
 from decision.plan import Plan
@@ -22,6 +23,7 @@ class SummaryPart(Part):
     groups_title: str
     groups: tuple[GroupLine, ...]
     confidence: str
+    confidence_rule: str
     weakest: str
     bounds: tuple[str, ...]
     risk: str
@@ -46,6 +48,7 @@ def summary_part(
             f"{confidence.proven} of {plural(confidence.required, 'claim')} required for"
             f" {decision.requested_level} proven"
         ),
+        confidence_rule=RULE,
         weakest=_weakest(confidence.weakest, claims),
         bounds=tuple(bound.text for bound in confidence.bounds),
         risk=decision.risk,
@@ -77,10 +80,12 @@ def _because(decision: Decision, claims: Sequence[ClaimLine]) -> str:
         )
     refuted = sum(claim.verdict == "REFUTED" for claim in required)
     unproven = sum(claim.verdict == "NOT PROVEN" for claim in required)
+    refusals = sum(a.status == "refused" and LEVELS.index(a.level) <= LEVELS.index(level) for a in decision.approvals)
     signatures = sum(LEVELS.index(a.level) <= LEVELS.index(level) for a in decision.approvals_missing)
     reasons = [
         *([f"{plural(len(decision.invalid_records), 'record')} did not verify"] if decision.invalid_records else []),
         *([f"{plural(refuted, 'claim')} refuted"] if refuted else []),
+        *([f"{plural(refusals, 'person')} refused".replace("persons", "people")] if refusals else []),
         *([f"{plural(unproven, 'claim')} not proven"] if unproven else []),
         *([f"{plural(signatures, 'signature')} missing"] if signatures else []),
     ]

@@ -13,7 +13,7 @@ release: shop-2
 title: Shop 2
 subject: {name: shop, version: "2.0", source: service}
 people:
-  approver: {name: Ada}
+  approver: {name: Ada, signers: ada.allowed}
   operator: {name: Grace}
 targets:
   stable: {start: "python -m http.server {port} --bind 127.0.0.1 --directory service", ready: /}
@@ -42,6 +42,7 @@ risks:
   - {risk: It breaks, mitigation: Tests, proven_by: [works]}
 approvals:
   full: [{role: approver}]
+waivers: {roles: [approver], valid: 14d}
 rollout:
   stages: [{name: full, share: 100%}]
 schedule: {authorize: "2026-01-10T12:00Z", deploy: "2026-01-12T12:00Z"}

@@ -16,7 +16,7 @@ release: shop-2
 title: Shop 2
 subject: {name: shop, version: "2.0", source: .}
 people:
-  approver: {name: Ada}
+  approver: {name: Ada, signers: ada.allowed}
   operator: {name: Grace}
 targets:
   stable: {start: "python -m http.server {port}", ready: /}

@@ -46,7 +46,11 @@ def test_within_holds_between_its_ends() -> None:
         ({"passrate": {"at_least": 1}}, "has no field 'passrate'"),
         ({"not_passed": {"equals": 0}}, "no single value"),
         ({"failed": {"equals": "none"}}, "is never none"),
-        ({"failed": {"at_least": 2, "at_most": 1}}, "at_least is above at_most"),
+        ({"failed": {"at_least": 2, "at_most": 1}}, "no value is at least 2 and at most 1"),
+        ({"failed": {"all_of": [{"at_least": 2}, {"within": [0, 1]}]}}, "no value is at least 2 and at most 1"),
+        ({"failed": {"all_of": [{"equals": 2}, {"equals": 1}]}}, "no value is at least 2 and at most 1"),
+        ({"pass_rate": {"at_least": 98}}, "never above 1: 98 cannot be reached (a share: 98% is meant?)"),
+        ({"failed": {"at_most": "-1%"}}, "never below 0"),
     ],
 )
 def test_a_criterion_that_nothing_could_satisfy_is_named(criteria: dict[str, object], problem: str) -> None:

@@ -16,9 +16,11 @@ from evidence.measurement import LeftOut
 from evidence.record import Attachment, Record, Subject
 from reports.run_facts import RunFacts
 from reports.view import ReportView, build_view
+from tests.unit.decision.acts import SIGNERS, approval, waiver
 from tests.unit.reports.results import results
 
 NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
+LUBIT_SIGNS = {"approver": SIGNERS["approver"]}
 SUBJECT = "dirHash1:" + "5c" * 32
 PLAN_YAML = Path(__file__).with_name("plan.yaml").read_text()
 
@@ -39,6 +41,7 @@ class Case:
             level=level,
             now=NOW,
             plan_digest=self.plan_file.digest,
+            signers=LUBIT_SIGNS,
             **more,
         )
 
@@ -62,6 +65,19 @@ class Case:
                 record = replace(record, **values)
             records.append(record)
         return Case(self.plan_file, tuple(records))
+
+    def signed_by_lubit(self, level: Level) -> "Case":
+        """With Lubit's signature, a minute ago, over what is there now."""
+        root = self.decide(level).roots[level]
+        return self._with(approval(root, person="Lubit", at=NOW - timedelta(minutes=1)))
+
+    def waived_by_lubit(self, claim: str) -> "Case":
+        """With Lubit's waiver of a claim."""
+        return self._with(waiver(claim, person="Lubit", owner="GitCode", at=NOW - timedelta(minutes=1)))
+
+    def _with(self, act: Record) -> "Case":
+        subject = self.records[0].subject
+        return Case(self.plan_file, (*self.records, replace(act, subject=subject, sequence=len(self.records) + 1)))
 
     def without(self, *collectors: str) -> "Case":
         return Case(self.plan_file, tuple(r for r in self.records if r.collector not in collectors))

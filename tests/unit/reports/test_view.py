@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from decision.levels import LEVELS
+from reports.render import render_html, render_text
 from reports.view import ReportView
-from tests.unit.reports.conftest import NOW, PLAN_YAML, Case
+from tests.unit.reports.conftest import NOW, PLAN_YAML, Case, make_records
 
+SOAKED_FOR_72_H = {"hours_under_load": 72.5, "growth_per_day": 0.001, "verdict": "stable"}
 SHOWN = {"PROVEN": "✓", "REFUTED": "✗", "NOT PROVEN": "…", "WAIVED": "!"}
 
 
@@ -69,9 +71,7 @@ def test_an_invalid_record_is_named(good: Case) -> None:
 def test_a_report_is_final_only_when_nothing_at_all_is_missing(good: Case, case_of: Callable[..., Case]) -> None:
     assert [good.view(level).header.kind for level in LEVELS] == ["Status Report"] * 4
     unsigned = PLAN_YAML[: PLAN_YAML.index("approvals:")] + PLAN_YAML[PLAN_YAML.index("rollout:\n  stages") :]
-    complete = case_of(unsigned).changed(
-        "soak", result={"hours_under_load": 72.5, "growth_per_day": 0.001, "verdict": "stable"}
-    )
+    complete = case_of(unsigned).changed("soak", result=SOAKED_FOR_72_H)
     assert complete.view("full").header.kind == "Final Status Report"
     assert complete.view("full").closing.title == "VALIDATION COMPLETE FOR LEVEL FULL"
     assert complete.view("ab-test").header.kind == "Status Report"
@@ -148,21 +148,38 @@ def test_the_decision_covers_one_stage_of_one_digest(good: Case, level: Any, aut
     assert good.view(level).authorization.authorises.startswith(authorises)
 
 
-def test_who_approved_is_who_was_asked_and_is_not_missing(good: Case) -> None:
-    decision = good.decide("canary")
-    assert good.view_of(decision).authorization.approved_by == "nobody"
-    signed = decision.model_copy(update={"approvals_missing": decision.approvals_missing[1:]})
-    assert good.view_of(signed).authorization.approved_by == "Lubit (approver) for level canary"
+def test_who_signed_stands_in_the_report_with_how_the_signature_stands(good: Case) -> None:
+    assert good.view("canary").authorization.approved_by == "nobody"
     assert good.view().authorization.approved_by == "nobody: up to rehearsal the plan asks for no signature"
+    whole = good.changed("soak", result=SOAKED_FOR_72_H)
+    signed = whole.signed_by_lubit("canary")
+    view = signed.view("canary")
+    assert view.authorization.approved_by == "Lubit (approver) for level canary on 2026-03-02 15:59 UTC"
+    assert view.authorization.approvals[0].status == "SIGNED"
+    assert view.authorization.status == "GO FOR CANARY"
+    other = signed.changed("contract", record_id="ee" * 32).view("canary")
+    assert other.authorization.approved_by == "nobody"
+    assert other.authorization.approvals[0].status == "VOID"
+    assert "the evidence for api-contract (0404" in other.authorization.approvals[0].details[0]
 
 
-def test_a_waived_claim_is_listed_and_marked_as_waived(good: Case) -> None:
-    decision = good.decide()
-    claims = [c.model_copy(update={"verdict": "WAIVED"}) if c.id == "data" else c for c in decision.claims]
-    view = good.view_of(decision.model_copy(update={"claims": tuple(claims), "decision": "CONDITIONAL GO"}))
-    assert view.authorization.waivers == ("data: Interaction data is sound",)
-    assert (view.header.mark, view.summary.groups[1].mark) == ("!", "!")
+def test_the_report_says_what_a_signature_is_over_and_how_to_give_it(good: Case) -> None:
+    decision = good.decide("canary")
+    root = good.view_of(decision).authorization.roots[0]
+    assert (root.level, root.digest) == ("canary", decision.roots["canary"].digest)
+    assert root.sign.endswith(f"--level canary --role approver --root {root.digest[:12]} --key FILE")
+
+
+def test_a_waived_claim_is_listed_and_marked_as_waived(case_of: Callable[..., Case]) -> None:
+    plan = PLAN_YAML.replace("rollout:\n  stages", "waivers: {roles: [approver]}\nrollout:\n  stages")
+    case = case_of(plan, make_records()).changed("interactions", outcome="failed", result={"failed": 2})
+    assert case.view().header.decision == "NO-GO"
+    view = case.waived_by_lubit("data").view()
+    assert view.authorization.waivers[0].status == "IN FORCE"
+    assert (view.header.decision, view.header.mark, view.summary.groups[1].mark) == ("CONDITIONAL GO", "!", "!")
     assert view.summary.because == "what rehearsal requires is there; 1 claim waived; not decided beyond rehearsal"
+    assert "IN FORCE: data: waived by Lubit (approver)" in render_text(view)
+    assert "waived by Lubit (approver)" in render_html(view)
 
 
 def test_the_view_survives_json(bad: Case) -> None:

@@ -1,0 +1,55 @@
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from evidence.dsse import key_id
+from evidence.keys import public_text
+from evidence.measurement import Measurement
+from evidence.record import Record
+from evidence.results import WaiverResult
+from evidence.store import EvidenceStore
+from evidence.verify import verify_ledger
+from processes.errors import IntegrityError
+from tests.unit.evidence.conftest import SUBJECT, measurement
+
+PERSON = Ed25519PrivateKey.generate()
+
+
+def waiver(key: Ed25519PrivateKey = PERSON) -> Measurement:
+    now = datetime.now(UTC)
+    result = WaiverResult(
+        role="approver", person="Ada", reason="known", public_key=public_text(key.public_key()), claim="works",
+        owner="Grace", expires_at=now + timedelta(days=1),
+    )  # fmt: skip
+    return Measurement(result=result, outcome="passed", summary="Ada waives", started_at=now, finished_at=now)
+
+
+def test_an_act_is_signed_by_the_person_alone_and_reads_back(store: EvidenceStore) -> None:
+    record = store.record(SUBJECT, "waiver", {}, waiver(), key=PERSON)
+    assert record.signed_by == key_id(PERSON.public_key())
+    assert store.records(SUBJECT.digest) == ([record], [])
+    assert verify_ledger(store).problem is None
+
+
+def test_an_act_under_anothers_name_for_the_key_does_not_verify(store: EvidenceStore) -> None:
+    with pytest.raises(IntegrityError):
+        store.record(SUBJECT, "waiver", {}, waiver(), key=Ed25519PrivateKey.generate())
+    assert len(store.records(SUBJECT.digest)[1]) == 1
+    assert "record 1" in (verify_ledger(store).problem or "")
+
+
+def test_a_measurement_cannot_be_filed_as_an_act_to_escape_the_trusted_keys(
+    store: EvidenceStore, records: list[Record]
+) -> None:
+    with sqlite3.connect(Path(str(store.ledger.engine.url.database))) as connection:
+        connection.execute("UPDATE records SET kind = 'waiver' WHERE sequence = 2")
+    assert len(store.records(SUBJECT.digest)[1]) == 1
+
+
+def test_a_person_cannot_sign_a_measurement(store: EvidenceStore) -> None:
+    of_the_person = EvidenceStore(store.ledger, store.attachments, PERSON, (PERSON.public_key(),))
+    of_the_person.record(SUBJECT, "documents", {}, measurement())
+    assert len(store.records(SUBJECT.digest)[1]) == 1
