@@ -13,6 +13,8 @@ from evidence.keys import load_or_create_key, load_public_key
 from evidence.ledger import Ledger, Row
 from evidence.measurement import Measurement
 from evidence.record import Attachment, Record, Subject
+from evidence.results import RemovedRecord, RetentionResult
+from evidence.retention import was_removed
 from evidence.statement import build_statement, parse_statement
 from processes.errors import IntegrityError, UsageError
 
@@ -27,7 +29,10 @@ class EvidenceStore:
     trusted: tuple[Ed25519PublicKey, ...]
 
     def record(self, subject: Subject, collector: str, inputs: Mapping[str, str], measurement: Measurement) -> Record:
-        """Sign a measurement and append it; its attachments are stored first."""
+        """Sign a measurement and append it; its attachments are stored first.
+
+        A crash in between leaves attachments that no record names: they do no harm.
+        """
         attachments = [
             Attachment(a.name, a.media_type, self.attachments.put(a.content), len(a.content))
             for a in measurement.attachments
@@ -35,24 +40,48 @@ class EvidenceStore:
         statement = build_statement(subject, collector, inputs, measurement, attachments)
         envelope = sign(statement, self.key)
         row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
+        for attachment in measurement.attachments:
+            # Retention may have removed the same content while no record of ours named it yet; it never will from now.
+            self.attachments.put(attachment.content)
         return parse_statement(
             statement, record_id=row.record_id, sequence=row.sequence, signed_by=key_id(self.key.public_key())
         )
 
     def read(self, row: Row) -> Record:
-        """The verified record of a row. Raises IntegrityError."""
+        """The verified record of a row. Raises IntegrityError, also when its content was removed."""
+        if row.envelope is None:
+            raise IntegrityError("its content is missing")
         statement, signed_by = verify(row.envelope, self.trusted)
         return parse_statement(statement, record_id=row.record_id, sequence=row.sequence, signed_by=signed_by)
 
     def records(self, subject: str) -> tuple[list[Record], list[str]]:
-        """The verified records of a subject's digest, and the ids of those that do not verify."""
-        good, bad = [], []
+        """The verified records of a subject's digest, and the ids of those that do not verify.
+
+        Records that retention removed are in neither; one whose content is gone without that does not verify.
+        """
+        good, bad, empty = [], [], []
         for row in self.ledger.rows(subject=subject):
+            if row.envelope is None:
+                empty.append(row)
+                continue
             try:
                 good.append(self.read(row))
             except IntegrityError:
                 bad.append(row.record_id)
-        return good, bad
+        removed = self.removed() if empty else {}
+        return good, bad + [row.record_id for row in empty if not was_removed(row, removed)]
+
+    def removed(self) -> dict[str, RemovedRecord]:
+        """What retention removed, or is about to remove, by record id."""
+        named: dict[str, RemovedRecord] = {}
+        for row in self.ledger.rows(kind="retention"):
+            try:
+                result = self.read(row).result
+            except IntegrityError:
+                continue  # it names nothing: what it would have excused is then missing
+            if isinstance(result, RetentionResult):
+                named.update((removed.record_id, removed) for removed in result.removed)
+        return named
 
 
 def open_existing_store(home: Path) -> EvidenceStore:
