@@ -1,4 +1,4 @@
-"""Removes the content of old records: signed and recorded first, then done; doing it again finishes what was cut off."""
+"""Removes content of old records: signed and recorded first, then done; run again, it finishes what was cut off."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
