@@ -65,7 +65,8 @@ class Ledger:
 
     def head(self) -> Row | None:
         """The newest row."""
-        return next(self._select(_ALL.order_by(None).order_by(records.c.sequence.desc()).limit(1)), None)
+        newest = list(self._select(_ALL.order_by(None).order_by(records.c.sequence.desc()).limit(1)))
+        return newest[0] if newest else None
 
     def rows(self, *, subject: str | None = None, kind: str | None = None) -> Iterator[Row]:
         """Rows in order: all, or those of one subject's digest, of one kind, or of both."""

@@ -1,5 +1,6 @@
 """Runs the migrations on an open connection. Imported only when the schema is not the newest one."""
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -7,12 +8,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+_one_at_a_time = threading.Lock()  # Alembic's environment is global to the process
+
 
 def upgrade(connection: Connection) -> None:
     """Bring the schema to the newest revision, inside the connection's transaction."""
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _one_at_a_time:
+        command.upgrade(config, "head")
 
 
 def known_revisions() -> list[str]:

@@ -1,6 +1,9 @@
 """``gonogo evidence`` and ``gonogo verify`` on a ledger with old records."""
 
 import json
+import re
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,8 +12,10 @@ import pytest
 
 from cli.main import run
 from evidence.record import Record
-from evidence.store import EvidenceStore
+from evidence.store import EvidenceStore, open_store
 from tests.unit.evidence.conftest import SUBJECT, measurement
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "ledger.md"
 
 
 @pytest.fixture
@@ -73,3 +78,18 @@ def test_content_that_is_gone_without_a_removal_is_shown_as_invalid(
     assert "INVALID: its content is missing" in capsys.readouterr().out
     assert run(["evidence", "show", "2", "--home", home]) == 70
     assert run(["verify", "--ledger", "--home", home]) == 20
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="the sqlite3 command is not installed on this machine")
+def test_the_documents_shell_lines_recompute_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GONOGO_DATABASE_URL", raising=False)
+    store = open_store(tmp_path / ".gonogo")
+    for number in range(5):
+        store.record(SUBJECT, "documents", {}, measurement(number))
+    store.ledger.close()
+    block = re.search(r"^```sh\n(db=.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    assert block is not None
+    ran = subprocess.run(["sh", "-eu", "-c", block[1]], cwd=tmp_path, capture_output=True, text=True, check=True)
+    printed = [line.split()[0] for line in ran.stdout.splitlines()]
+    assert len(printed) == 6
+    assert printed[0::2] == printed[1::2]

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import event, text
 
-from evidence.database import open_database, writing
-from evidence.ledger import GENESIS, Ledger, LedgerError
+from evidence.database import LedgerError, open_database, writing
+from evidence.ledger import GENESIS, Ledger
 from evidence.record import Record, Subject
 from evidence.store import EvidenceStore, open_store
 from evidence.verify import verify_ledger

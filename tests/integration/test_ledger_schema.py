@@ -9,8 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from evidence.database import HEAD_REVISION, VERSION_TABLE, metadata, open_database, writing
-from evidence.ledger import Ledger, LedgerError
+from evidence.database import HEAD_REVISION, VERSION_TABLE, LedgerError, metadata, open_database, writing
+from evidence.ledger import Ledger
 from evidence.migrations.upgrade import known_revisions
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence.ledger import LedgerError
+from evidence.database import LedgerError
 from evidence.store import EvidenceStore, open_store
 from evidence.verify import verify_ledger
 from tests.integration.postgresql import Server
