@@ -1,18 +1,26 @@
-"""``gonogo evidence``: look into the ledger."""
+"""``gonogo evidence``: look into the ledger, and remove what is too old to keep."""
 
 import json as jsonlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
+from decision.quantities import parse_duration_s
 from evidence.ledger import Row
+from evidence.prune import Pruned
+from evidence.prune import prune as prune_ledger
 from evidence.record import Record
+from evidence.results import RemovedRecord
+from evidence.retention import was_removed
 from evidence.store import EvidenceStore, open_existing_store
 from processes.errors import IntegrityError, UsageError
 
-app = App(name="evidence", help="List and show the records of the ledger.")
+app = App(name="evidence", help="List and show the records of the ledger, and remove old ones.")
 
 
 @app.command(name="list")
@@ -24,11 +32,10 @@ def list_records(
 ) -> int:
     """List the records of the ledger, oldest first. Exit code 20 when a record does not verify."""
     store = open_existing_store(home.resolve())
+    removed = cache(store.removed)
     listed, invalid = [], False
-    for row in store.ledger.rows():
-        if kind is not None and row.kind != kind:
-            continue
-        line, valid = _line(store, row)
+    for row in store.ledger.rows(kind=kind):
+        line, valid = _line(store, row, removed)
         listed.append(line)
         invalid |= not valid
     if json:
@@ -42,19 +49,31 @@ def list_records(
     return 20 if invalid else 0
 
 
-def _line(store: EvidenceStore, row: Row) -> tuple[dict[str, Any], bool]:
+def _line(
+    store: EvidenceStore, row: Row, removed: Callable[[], Mapping[str, RemovedRecord]]
+) -> tuple[dict[str, Any], bool]:
     line: dict[str, Any] = {
         "sequence": row.sequence,
         "record_id": row.record_id,
         "kind": row.kind,
         "collector": row.collector,
     }
+    if row.envelope is None and was_removed(row, removed()):
+        finished = _minute(removed()[row.record_id].finished_at)
+        return line | {"finished_at": finished, "outcome": "removed", "summary": "by retention"}, True
     try:
         record = store.read(row)
     except IntegrityError as error:
         return line | {"finished_at": "", "outcome": "INVALID", "summary": str(error)}, False
-    finished = f"{record.finished_at:%Y-%m-%d %H:%M}Z"
-    return line | {"finished_at": finished, "outcome": record.outcome, "summary": record.summary}, True
+    return line | {
+        "finished_at": _minute(record.finished_at),
+        "outcome": record.outcome,
+        "summary": record.summary,
+    }, True
+
+
+def _minute(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M}Z"
 
 
 @app.command
@@ -67,11 +86,15 @@ def show(record: str, *, home: Home = DEFAULT_HOME, json: Json = False) -> int:
         The record's id, the beginning of it, or its number in the ledger.
     """
     store = open_existing_store(home.resolve())
-    rows = [row for row in store.ledger.rows() if row.record_id.startswith(record) or str(row.sequence) == record]
+    rows = store.ledger.find(record)
     if len(rows) != 1:
-        found = f"{len(rows)} records begin with it" if rows else "no such record"
+        found = "several records begin with it" if rows else "no such record"
         raise UsageError(f"{record}: {found} (gonogo evidence list)")
     row = rows[0]
+    if row.envelope is None and was_removed(row, store.removed()):
+        raise UsageError(f"{record}: retention removed its content; its row {row.sequence} stays in the chain")
+    if row.envelope is None:
+        raise IntegrityError(f"record {row.sequence} ({row.record_id[:12]}): its content is missing")
     if json:
         print_json(jsonlib.loads(row.envelope))
         return 0
@@ -98,3 +121,56 @@ def _text(record: Record, row: Row) -> str:
 
     result = record.result.model_dump(mode="json")
     return "\n".join([*lines, "", jsonlib.dumps(result, indent=2, ensure_ascii=False)])
+
+
+@app.command
+def prune(*, older_than: str, reason: str, home: Home = DEFAULT_HOME, json: Json = False) -> int:
+    """Remove the content of old records, and attachments that nothing else names. Their rows stay: the chain holds.
+
+    What is removed is signed into the ledger first. Decisions and acts of people are never removed. Interrupted, the
+    same command finishes the job.
+
+    Parameters
+    ----------
+    older_than
+        An age such as 400d: records that ended before that go.
+    reason
+        Why, in a few words; it is signed with the removal.
+    """
+    try:
+        age_s = parse_duration_s(older_than)
+    except ValueError as error:
+        raise UsageError(f"--older-than {older_than}: {error}") from error
+    if not reason.strip():
+        raise UsageError("--reason: say why the records are removed")
+    try:
+        cutoff = datetime.now(UTC) - timedelta(seconds=age_s)
+    except OverflowError as error:
+        raise UsageError(f"--older-than {older_than}: there was no such time") from error
+    pruned = prune_ledger(open_existing_store(home.resolve()), cutoff=cutoff, reason=reason.strip())
+    if json:
+        print_json(
+            {
+                "cutoff": cutoff.isoformat(),
+                "removed": [record.model_dump(mode="json") for record in pruned.records],
+                "attachments_removed": pruned.attachments,
+                "retention_records": pruned.recorded,
+            }
+        )
+    else:
+        print_text(_pruned_text(pruned, cutoff))
+    return 0
+
+
+def _pruned_text(pruned: Pruned, cutoff: datetime) -> str:
+    if not pruned.records:
+        return f"nothing to remove: no record ended before {_minute(cutoff)}"
+    lines = [
+        f"{record.record_id[:12]}  {record.kind:<13}  {record.collector:<24}  {_minute(record.finished_at)}"
+        for record in pruned.records
+    ]
+    lines.append(f"removed: content of {len(pruned.records)} records, {pruned.attachments} attachments")
+    if pruned.finished:
+        lines.append(f"{pruned.finished} of them had been recorded by a removal that was interrupted")
+    lines += [f"recorded as {record_id[:12]}" for record_id in pruned.recorded]
+    return "\n".join(lines)

@@ -31,8 +31,9 @@ def verify(
     elif verification.problem:
         print_text(f"NOT INTACT: {verification.problem}")
     else:
+        removed = f"; the content of {verification.removed} was removed by retention" if verification.removed else ""
         print_text(
             f"intact: {verification.records} records and {verification.attachments} attachments, "
-            "every hash, link and signature recomputed"
+            f"every hash, link and signature recomputed{removed}"
         )
     return 20 if verification.problem else 0

@@ -1,7 +1,9 @@
 """Signing keys: ordinary OpenSSH Ed25519 keys, as ``ssh-keygen -t ed25519`` makes them."""
 
 import os
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,15 +22,20 @@ from processes.errors import IntegrityError, UsageError
 
 
 def load_or_create_key(path: Path) -> Ed25519PrivateKey:
-    """The private key at ``path``; made there, with its ``.pub`` beside it, when there is none. Raises UsageError."""
+    """The private key at ``path``; made there, with its ``.pub`` beside it, when there is none. Raises UsageError.
+
+    Processes that begin at once end with one key.
+    """
     if not path.exists():
-        return _create_key(path)
+        _create_key(path)
     try:
         key = load_ssh_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm, OSError) as error:
         raise UsageError(f"{path}: no unencrypted OpenSSH private key: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path}: expected an Ed25519 key (ssh-keygen -t ed25519)")
+    if not (beside := path.with_name(path.name + ".pub")).exists():
+        publish(beside, f"{public_text(key.public_key())} gonogo collector\n".encode(), mode=0o644)
     return key
 
 
@@ -72,22 +79,20 @@ def parse_public_text(text: str) -> Ed25519PublicKey:
     return key
 
 
-def load_public_key(path: Path) -> Ed25519PublicKey:
-    """The public key in an OpenSSH ``.pub`` file. Raises UsageError."""
-    try:
-        key = load_ssh_public_key(path.read_bytes().split(b"\n")[0])
-    except (ValueError, UnsupportedAlgorithm, OSError) as error:
-        raise UsageError(f"{path}: no OpenSSH public key: {error}") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise UsageError(f"{path}: expected an Ed25519 key")
-    return key
-
-
-def _create_key(path: Path) -> Ed25519PrivateKey:
-    key = Ed25519PrivateKey.generate()
+def _create_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    key = Ed25519PrivateKey.generate()
+    publish(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), mode=0o600)
+
+
+def publish(path: Path, content: bytes, *, mode: int) -> None:
+    """Put a whole, durable file in place, unless another process was first."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    path.with_name(path.name + ".pub").write_text(f"{public_text(key.public_key())} gonogo collector\n")
-    return key
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        path.hardlink_to(partial)
+    partial.unlink()

@@ -1,56 +1,32 @@
 """The ledger: an append-only, hash-chained table of signed records in SQLite or PostgreSQL.
 
-Each row's ``chain`` is sha256(previous chain || envelope); the first row follows 64 zeros. Appends take the table's
-write lock first, so that concurrent writers never fork the chain.
+A record's id is sha256(envelope), and each row's ``chain`` is sha256(previous chain || record id), both as hex; the
+first row follows 64 zeros. So the chain can be checked from the ids alone, also after retention removed envelopes.
+Appends take the one write lock first, so that concurrent writers never fork the chain.
 """
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    event,
-    insert,
-    select,
-    text,
-)
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import Select, bindparam, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from processes.errors import GonogoError, UsageError
+from evidence.database import LedgerError, open_database, reason, records, writing
 
 GENESIS = "0" * 64
 
-_metadata = MetaData()
-_records = Table(
-    "records",
-    _metadata,
-    Column("sequence", Integer, primary_key=True, autoincrement=False),
-    Column("record_id", String(64), nullable=False, unique=True),
-    Column("previous", String(64), nullable=False, unique=True),
-    Column("chain", String(64), nullable=False),
-    Column("subject", String(160), nullable=False, index=True),
-    Column("collector", String(160), nullable=False),
-    Column("kind", String(40), nullable=False),
-    Column("envelope", LargeBinary, nullable=False),
-)
-
-
-class LedgerError(GonogoError):
-    """The ledger's database cannot be used."""
+_LAST = select(records.c.sequence, records.c.chain).order_by(records.c.sequence.desc()).limit(1)
+_APPEND = insert(records)
+_ALL = select(records).order_by(records.c.sequence)
+_EMPTY = update(records).where(records.c.record_id == bindparam("removed")).values(envelope=None)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the ledger, as stored."""
+    """One row of the ledger, as stored. ``envelope`` is None after retention removed it."""
 
     sequence: int
     record_id: str
@@ -59,79 +35,80 @@ class Row:
     subject: str
     collector: str
     kind: str
-    envelope: bytes
+    envelope: bytes | None
 
 
-def chain_hash(previous: str, envelope: bytes) -> str:
-    """The hash that the next row must name as its previous one."""
-    return hashlib.sha256(previous.encode() + envelope).hexdigest()
+def chain_hash(previous: str, record_id: str) -> str:
+    """The hash that the next row must name as its previous one: sha256 over both hex texts."""
+    return hashlib.sha256(f"{previous}{record_id}".encode()).hexdigest()
 
 
 class Ledger:
     """The ledger at a SQLAlchemy URL. Raises UsageError for an unusable URL, LedgerError when the database fails."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self.engine = _engine(url)
-            _metadata.create_all(self.engine)
-        except (ArgumentError, ModuleNotFoundError) as error:
-            raise UsageError(f"GONOGO_DATABASE_URL: not a usable database URL: {url!r}") from error
-        except SQLAlchemyError as error:
-            raise LedgerError(f"the ledger cannot be opened: {_reason(error)}") from error
+        self.engine = open_database(url)
 
     def append(self, envelope: bytes, *, subject: str, collector: str, kind: str) -> Row:
         """Append one signed envelope. It is durable when this returns."""
         record_id = hashlib.sha256(envelope).hexdigest()
         try:
-            with self.engine.begin() as connection:
-                if self.engine.dialect.name == "postgresql":
-                    connection.execute(text("LOCK TABLE records IN EXCLUSIVE MODE"))
-                last = connection.execute(
-                    select(_records.c.sequence, _records.c.chain).order_by(_records.c.sequence.desc()).limit(1)
-                ).first()
+            with writing(self.engine) as connection:
+                last = connection.execute(_LAST).first()
                 sequence, previous = (last.sequence + 1, last.chain) if last else (1, GENESIS)
-                row = Row(
-                    sequence, record_id, previous, chain_hash(previous, envelope), subject, collector, kind, envelope
-                )
-                connection.execute(insert(_records).values(**vars(row)))
+                chain = chain_hash(previous, record_id)
+                row = Row(sequence, record_id, previous, chain, subject, collector, kind, envelope)
+                connection.execute(_APPEND, vars(row))
         except SQLAlchemyError as error:
-            raise LedgerError(f"the ledger refused a record: {_reason(error)}") from error
+            raise LedgerError(f"the ledger refused a record: {reason(error)}") from error
         return row
 
-    def rows(self, *, subject: str | None = None) -> Iterator[Row]:
-        """All rows in order, or those of one subject's digest."""
-        query = select(_records).order_by(_records.c.sequence)
+    def head(self) -> Row | None:
+        """The newest row."""
+        newest = list(self._select(_ALL.order_by(None).order_by(records.c.sequence.desc()).limit(1)))
+        return newest[0] if newest else None
+
+    def rows(self, *, subject: str | None = None, kind: str | None = None) -> Iterator[Row]:
+        """Rows in order: all, or those of one subject's digest, of one kind, or of both."""
+        query = _ALL
         if subject is not None:
-            query = query.where(_records.c.subject == subject)
+            query = query.where(records.c.subject == subject)
+        if kind is not None:
+            query = query.where(records.c.kind == kind)
+        return self._select(query)
+
+    def find(self, record: str) -> list[Row]:
+        """The row with this number, or else those whose id begins so: at most two, for two are one too many."""
+        if re.fullmatch("[0-9]{1,9}", record):
+            rows = list(self._select(_ALL.where(records.c.sequence == int(record))))
+            if rows:
+                return rows
+        if not re.fullmatch("[0-9a-f]{1,64}", record):
+            return []
+        # A range and no LIKE: it uses the index of the ids in both databases. "g" follows all hex digits.
+        named = _ALL.where(records.c.record_id >= record, records.c.record_id < record + "g")
+        return list(self._select(named.order_by(None).order_by(records.c.record_id).limit(2)))
+
+    def remove_envelopes(self, record_ids: Collection[str], *, after: int, first: Callable[[list[Row]], None]) -> None:
+        """Remove the envelopes of these records; their rows stay.
+
+        ``first`` is called under the write lock with the rows that came after number ``after``.
+        """
         try:
-            with self.engine.connect() as connection:
-                for row in connection.execution_options(yield_per=500).execute(query):
-                    yield Row(**row._mapping)
+            with writing(self.engine) as connection:
+                first([Row(*row) for row in connection.execute(_ALL.where(records.c.sequence > after))])
+                connection.execute(_EMPTY, [{"removed": record_id} for record_id in record_ids])
         except SQLAlchemyError as error:
-            raise LedgerError(f"the ledger cannot be read: {_reason(error)}") from error
+            raise LedgerError(f"the ledger cannot remove records: {reason(error)}") from error
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def _durable(connection: Any, _: Any) -> None:
-            connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-            connection.execute("PRAGMA busy_timeout = 30000")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-
-        @event.listens_for(engine, "begin")
-        def _lock_first(connection: Any) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    def _select(self, query: Select[tuple[Any, ...]]) -> Iterator[Row]:
+        try:
+            with self.engine.connect() as connection:
+                for row in connection.execution_options(yield_per=500).execute(query):
+                    yield Row(*row)
+        except SQLAlchemyError as error:
+            raise LedgerError(f"the ledger cannot be read: {reason(error)}") from error

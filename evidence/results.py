@@ -337,6 +337,25 @@ class DecisionResult(Result):
     report_digest: str | None
 
 
+class RemovedRecord(Result):
+    """A record whose content retention removed, and what its row goes on to say of it."""
+
+    record_id: str
+    subject: str
+    collector: str
+    kind: str
+    finished_at: datetime
+
+
+class RetentionResult(Result):
+    """What retention removes; recorded before anything is removed."""
+
+    cutoff: datetime
+    reason: str
+    removed: list[RemovedRecord]
+    attachments_removed: Count
+
+
 RESULTS: dict[str, type[Result]] = {
     "test-suite": TestSuiteResult,
     "contract": ContractResult,
@@ -351,6 +370,7 @@ RESULTS: dict[str, type[Result]] = {
     "approval": ApprovalResult,
     "waiver": WaiverResult,
     "revocation": RevocationResult,
+    "retention": RetentionResult,
 }
 """The result model of each kind of evidence."""
 

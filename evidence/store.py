@@ -8,25 +8,27 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from evidence.allowed_signers import Signer, line_of, read_allowed_signers
 from evidence.attachments import AttachmentStore
-from evidence.dsse import sign, unverified_payload, verify
-from evidence.keys import load_or_create_key, load_public_key, parse_public_text
+from evidence.dsse import key_id, sign, unverified_payload, verify
+from evidence.keys import load_or_create_key, parse_public_text, public_text, publish
 from evidence.ledger import Ledger, Row
 from evidence.measurement import Measurement
 from evidence.record import Attachment, Record, Subject
-from evidence.results import ACTS
+from evidence.results import ACTS, RemovedRecord, RetentionResult
+from evidence.retention import was_removed
 from evidence.statement import build_statement, parse_statement
 from processes.errors import IntegrityError, UsageError
 
 
 @dataclass(frozen=True)
 class EvidenceStore:
-    """An open ledger with its attachments, the key that signs here, and the keys that are trusted."""
+    """An open ledger with its attachments, the key that signs here, and whose measurements are trusted."""
 
     ledger: Ledger
     attachments: AttachmentStore
     key: Ed25519PrivateKey
-    trusted: tuple[Ed25519PublicKey, ...]
+    trusted: tuple[Signer, ...]
 
     def record(
         self,
@@ -37,9 +39,15 @@ class EvidenceStore:
         *,
         key: Ed25519PrivateKey | None = None,
     ) -> Record:
-        """Sign a measurement and append it; its attachments are stored first. ``key`` is that of a person who acts."""
+        """Sign a measurement and append it; its attachments are stored first. ``key`` is that of a person who acts.
+
+        A crash in between leaves attachments that no record names: they do no harm.
+        """
         envelope = self._sign(subject, collector, inputs, measurement, key)
         row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
+        for attachment in measurement.attachments:
+            # Retention may have removed the same content while no record of ours named it yet; it never will from now.
+            self.attachments.put(attachment.content)
         return self._own(envelope, measurement, row.sequence)
 
     def draft(
@@ -57,7 +65,9 @@ class EvidenceStore:
     def _own(self, envelope: bytes, measurement: Measurement, sequence: int) -> Record:
         """The record of an envelope that was signed here."""
         record_id, act = hashlib.sha256(envelope).hexdigest(), measurement.kind in ACTS
-        return read_envelope(envelope, [self.key.public_key()], record_id=record_id, sequence=sequence, act=act)
+        return read_envelope(
+            envelope, [Signer((), self.key.public_key())], record_id=record_id, sequence=sequence, act=act
+        )
 
     def _sign(
         self,
@@ -74,32 +84,55 @@ class EvidenceStore:
         return sign(build_statement(subject, collector, inputs, measurement, attachments), key or self.key)
 
     def read(self, row: Row) -> Record:
-        """The verified record of a row. Raises IntegrityError."""
+        """The verified record of a row. Raises IntegrityError, also when its content was removed."""
+        if row.envelope is None:
+            raise IntegrityError("its content is missing")
         return read_envelope(
             row.envelope, self.trusted, record_id=row.record_id, sequence=row.sequence, act=row.kind in ACTS
         )
 
     def records(self, subject: str) -> tuple[list[Record], list[str]]:
-        """The verified records of a subject's digest, and the ids of those that do not verify."""
-        good, bad = [], []
+        """The verified records of a subject's digest, and the ids of those that do not verify.
+
+        Records that retention removed are in neither; one whose content is gone without that does not verify.
+        """
+        good, bad, empty = [], [], []
         for row in self.ledger.rows(subject=subject):
+            if row.envelope is None:
+                empty.append(row)
+                continue
             try:
                 good.append(self.read(row))
             except IntegrityError:
                 bad.append(row.record_id)
-        return good, bad
+        removed = self.removed() if empty else {}
+        return good, bad + [row.record_id for row in empty if not was_removed(row, removed)]
+
+    def removed(self) -> dict[str, RemovedRecord]:
+        """What retention removed, or is about to remove, by record id."""
+        named: dict[str, RemovedRecord] = {}
+        for row in self.ledger.rows(kind="retention"):
+            try:
+                result = self.read(row).result
+            except IntegrityError:
+                continue  # it names nothing: what it would have excused is then missing
+            if isinstance(result, RetentionResult):
+                named.update((removed.record_id, removed) for removed in result.removed)
+        return named
 
 
-def read_envelope(
-    envelope: bytes, trusted: Collection[Ed25519PublicKey], *, record_id: str, sequence: int, act: bool
-) -> Record:
+def read_envelope(envelope: bytes, trusted: Collection[Signer], *, record_id: str, sequence: int, act: bool) -> Record:
     """The verified record of an envelope. Raises IntegrityError.
 
-    Measurements must be signed by a trusted collector. An ``act`` is signed by a person, with the key that it names:
-    it is as the holder of that key left it, and whether the key speaks for anybody is decided where the act is used.
+    Measurements must be signed by a trusted collector, at a time when its key might. An ``act`` is signed by a person,
+    with the key that it names: it is as the holder of that key left it, and whether the key speaks for anybody is
+    decided where the act is used.
     """
-    statement, signed_by = verify(envelope, [_key_of_act(envelope)] if act else trusted)
+    signers = [Signer((), _key_of_act(envelope))] if act else trusted
+    statement, signed_by = verify(envelope, [signer.key for signer in signers])
     record = parse_statement(statement, record_id=record_id, sequence=sequence, signed_by=signed_by)
+    if not any(key_id(s.key) == signed_by and s.valid_at(record.finished_at) for s in signers):
+        raise IntegrityError("was signed at a time when its key was not allowed")
     if (record.kind in ACTS) != act:
         raise IntegrityError(f"is {record.kind} evidence, filed as something else")
     return record
@@ -132,5 +165,13 @@ def open_store(home: Path) -> EvidenceStore:
         ledger=Ledger(os.environ.get("GONOGO_DATABASE_URL") or f"sqlite:///{home / 'ledger.sqlite'}"),
         attachments=AttachmentStore(os.environ.get("GONOGO_ATTACHMENTS_URL") or str(home / "attachments")),
         key=key,
-        trusted=(load_public_key(home / "keys" / "collector.pub"),),
+        trusted=_collectors(home / "keys", key),
     )
+
+
+def _collectors(keys: Path, own: Ed25519PrivateKey) -> tuple[Signer, ...]:
+    """Whose measurements count here: at first this home's own; lines of other machines are added by hand."""
+    path = keys / "collectors.allowed"
+    if not path.exists():
+        publish(path, line_of(["collector"], public_text(own.public_key())).encode(), mode=0o644)
+    return read_allowed_signers(path)

@@ -1,16 +1,18 @@
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from evidence.allowed_signers import Signer, line_of
 from evidence.dsse import key_id
 from evidence.keys import public_text
 from evidence.measurement import Measurement
 from evidence.record import Record
 from evidence.results import WaiverResult
-from evidence.store import EvidenceStore
+from evidence.store import EvidenceStore, open_store
 from evidence.verify import verify_ledger
 from processes.errors import IntegrityError
 from tests.unit.evidence.conftest import SUBJECT, measurement
@@ -50,6 +52,24 @@ def test_a_measurement_cannot_be_filed_as_an_act_to_escape_the_trusted_keys(
 
 
 def test_a_person_cannot_sign_a_measurement(store: EvidenceStore) -> None:
-    of_the_person = EvidenceStore(store.ledger, store.attachments, PERSON, (PERSON.public_key(),))
+    of_the_person = EvidenceStore(store.ledger, store.attachments, PERSON, (Signer((), PERSON.public_key()),))
     of_the_person.record(SUBJECT, "documents", {}, measurement())
     assert len(store.records(SUBJECT.digest)[1]) == 1
+
+
+def test_measurements_of_another_machine_count_once_its_key_is_allowed(store: EvidenceStore) -> None:
+    home = Path(str(store.ledger.engine.url.database)).parent
+    other = EvidenceStore(store.ledger, store.attachments, PERSON, ())
+    other.record(SUBJECT, "documents", {}, measurement())
+    assert len(open_store(home).records(SUBJECT.digest)[1]) == 1
+    with (home / "keys" / "collectors.allowed").open("a") as file:
+        file.write(line_of(["ci"], public_text(PERSON.public_key())))
+    assert len(open_store(home).records(SUBJECT.digest)[0]) == 1
+
+
+def test_a_retired_key_keeps_what_it_signed_in_its_time(store: EvidenceStore, records: list[Record]) -> None:
+    (own,) = store.trusted
+    retired = replace(own, valid_before=datetime.now(UTC) + timedelta(hours=1))
+    assert len(replace(store, trusted=(retired,)).records(SUBJECT.digest)[0]) == 3
+    never = replace(own, valid_before=records[0].finished_at)
+    assert len(replace(store, trusted=(never,)).records(SUBJECT.digest)[1]) == 3
