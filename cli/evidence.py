@@ -1,15 +1,19 @@
-"""``gonogo evidence``: look into the ledger, and remove what is too old to keep."""
+"""``gonogo evidence``: look into the ledger, export what is behind a decision, and remove what is too old to keep."""
 
 import json as jsonlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
+from cli.run_facts import run_facts
+from decision.levels import Level
+from decision.plan_file import read_plan
 from decision.quantities import parse_duration_s
 from evidence.ledger import Row
 from evidence.prune import Pruned
@@ -18,9 +22,11 @@ from evidence.record import Record
 from evidence.results import RemovedRecord
 from evidence.retention import was_removed
 from evidence.store import EvidenceStore, open_existing_store
+from flows.authorization import conclude
+from flows.bundling import export_bundle
 from processes.errors import IntegrityError, UsageError
 
-app = App(name="evidence", help="List and show the records of the ledger, and remove old ones.")
+app = App(name="evidence", help="List, show and export the records of the ledger, and remove old ones.")
 
 
 @app.command(name="list")
@@ -174,3 +180,32 @@ def _pruned_text(pruned: Pruned, cutoff: datetime) -> str:
         lines.append(f"{pruned.finished} of them had been recorded by a removal that was interrupted")
     lines += [f"recorded as {record_id[:12]}" for record_id in pruned.recorded]
     return "\n".join(lines)
+
+
+@app.command
+def export(
+    plan: Path, *, level: Level = "full", output: Path | None = None, home: Home = DEFAULT_HOME, json: Json = False
+) -> int:
+    """Write all evidence of a release, its plan, decision and report into one file for gonogo verify.
+
+    Parameters
+    ----------
+    plan
+        The release plan.
+    level
+        The level that is decided.
+    output
+        The file (default: RELEASE-LEVEL.tar in the current folder).
+    """
+    plan_file, home = read_plan(plan), home.resolve()
+    store = open_existing_store(home)
+    conclusion = conclude(plan_file, store, level=level)
+    path = output or Path(f"{plan_file.plan.release}-{level}.tar")
+    run = run_facts(conclusion, store, home, began_at=None)
+    conclusion = export_bundle(plan_file, store, run, level=level, path=path)
+    facts = {"bundle": str(path), "records": len(conclusion.records), "decision": conclusion.decision.decision}
+    if json:
+        print_json(facts)
+    else:
+        print_text(f"{path}: {facts['records']} records, {facts['decision']} at level {level} (gonogo verify {path})")
+    return 0

@@ -1,30 +1,52 @@
 """``gonogo verify``: recompute everything."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
+from evidence.allowed_signers import read_allowed_signers
 from evidence.store import open_existing_store
 from evidence.verify import verify_ledger
-from processes.errors import UsageError
+from flows.bundling import verify_bundle
+from processes.errors import IntegrityError, UsageError
+
+NOT_INTACT = 20
 
 
 def verify(
-    *, ledger: Annotated[bool, Parameter(negative="")] = False, home: Home = DEFAULT_HOME, json: Json = False
+    bundle: Path | None = None,
+    *,
+    ledger: Annotated[bool, Parameter(negative="")] = False,
+    trust: Path | None = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
 ) -> int:
-    """Recompute hashes, chain, signatures and attachments of the ledger; name the first record that does not fit.
+    """Recompute everything that a ledger or a bundle claims; name the first thing that does not fit.
+
+    Of a ledger: hashes, chain, signatures and attachments. Of a bundle: these, and its decision and report, which are
+    derived again from its evidence and plan, with no ledger and no network.
 
     Exit code: 0 intact, 20 not.
 
     Parameters
     ----------
+    bundle
+        A file that gonogo evidence export wrote.
     ledger
         Verify the ledger in the home.
+    trust
+        An allowed_signers file: the collectors who may have signed the bundle. Without it the bundle's own is used,
+        which shows that it is whole, and not who made it.
     """
-    if not ledger:
-        raise UsageError("say what to verify: gonogo verify --ledger")
+    if ledger == (bundle is not None) or (trust is not None and bundle is None):
+        raise UsageError("say what to verify: gonogo verify --ledger, or gonogo verify BUNDLE [--trust FILE]")
+    return _bundle(bundle, trust, json) if bundle else _ledger(home, json)
+
+
+def _ledger(home: Path, json: bool) -> int:
     verification = verify_ledger(open_existing_store(home.resolve()))
     if json:
         print_json({"intact": verification.problem is None, **vars(verification)})
@@ -36,4 +58,45 @@ def verify(
             f"intact: {verification.records} records and {verification.attachments} attachments, "
             f"every hash, link and signature recomputed{removed}"
         )
-    return 20 if verification.problem else 0
+    return NOT_INTACT if verification.problem else 0
+
+
+def _bundle(path: Path, trust: Path | None, json: bool) -> int:
+    trusted = None
+    if trust is not None and not (trusted := read_allowed_signers(trust)):
+        raise UsageError(f"{trust}: names no signer: nobody's bundle could be trusted")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        verified = verify_bundle(content, trusted)
+    except (IntegrityError, UsageError) as error:  # the plan and signers inside are part of what is verified
+        if json:
+            print_json({"intact": False, "problem": str(error)})
+        else:
+            print_text(f"NOT INTACT: {error}")
+        return NOT_INTACT
+    decision, subject = verified.decision, verified.subject
+    facts = {
+        "subject": f"{subject.name} {subject.version} {subject.digest}",
+        "records": len(verified.records),
+        "attachments": len(verified.attachments),
+        "decision": decision.decision,
+        "level": decision.requested_level,
+        "decided_at": decision.decided_at.isoformat(),
+        "signed_by": verified.bundle.signed_by,
+        "trusted_by": str(trust) if trust else "the bundle itself",
+    }
+    if json:
+        print_json({"intact": True, "problem": None, **facts})
+        return 0
+    print_text(
+        f"intact: {facts['records']} records and {facts['attachments']} attachments of {subject.name} {subject.version}\n"
+        f"subject   {subject.digest}\n"
+        f"decision  {decision.decision} at level {decision.requested_level}, {decision.decided_at:%Y-%m-%d %H:%M} UTC:"
+        " derived again from the evidence, the same to the last bit, and so is the report\n"
+        f"signed by {facts['signed_by']}, trusted by {facts['trusted_by']}"
+        + ("" if trust else " (--trust FILE says who may sign)")
+    )
+    return 0

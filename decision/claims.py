@@ -12,6 +12,7 @@ from decision.plan import Claim
 from decision.quantities import duration_text
 from evidence.measurement import Outcome
 from evidence.record import Record
+from evidence.results import TestSuiteResult
 
 Verdict = Literal["PROVEN", "REFUTED", "NOT PROVEN", "WAIVED"]
 
@@ -102,6 +103,9 @@ def _weigh(
         return "REFUTED", reasons
     if undetermined:
         return "NOT PROVEN", reasons
+    if isinstance(record.result, TestSuiteResult) and record.result.problems:
+        # Criteria may tolerate a failure that was counted, but not one that may be missing from the count.
+        return "NOT PROVEN", tuple(f"the count is in doubt: {problem}" for problem in record.result.problems[:3])
     return "PROVEN", ()
 
 

@@ -43,6 +43,11 @@ def read_plan(path: Path) -> PlanFile:
         content = path.read_bytes()
     except OSError as error:
         raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_plan(content, path)
+
+
+def parse_plan(content: bytes, path: Path) -> PlanFile:
+    """Validate the bytes of a plan that came from ``path``. Raises PlanError."""
     yaml = YAML(typ="rt")
     try:
         document = yaml.load(content.decode())

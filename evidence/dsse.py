@@ -72,9 +72,14 @@ def verify(envelope: bytes, trusted: Collection[Ed25519PublicKey]) -> tuple[dict
     raise IntegrityError("is not signed by a trusted key")
 
 
+def canonical_json(value: object) -> bytes:
+    """A value as RFC 8785 canonical JSON: the same bytes everywhere. NaN is refused."""
+    return rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
 def json_sha256(value: object) -> str:
     """The sha256 (hex) of a value as RFC 8785 canonical JSON."""
-    return hashlib.sha256(rfc8785.dumps(value)).hexdigest()  # type: ignore[arg-type]
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def unverified_payload(envelope: bytes) -> dict[str, Any]:

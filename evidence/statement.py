@@ -61,6 +61,12 @@ def predicate_type(kind: str) -> str:
     return TEST_RESULT_TYPE if kind == "test-suite" else f"urn:gonogo:evidence:{kind}:v1"
 
 
+def statement_subject(subject: Subject) -> dict[str, Any]:
+    """A subject as in-toto's ResourceDescriptor."""
+    algorithm, _, digest = subject.digest.partition(":")
+    return {"name": subject.name, "annotations": {"version": subject.version}, "digest": {algorithm: digest}}
+
+
 def build_statement(
     subject: Subject,
     collector: str,
@@ -87,10 +93,9 @@ def build_statement(
             for a in attachments
         ],
     ).model_dump(mode="json", by_alias=True)
-    algorithm, _, digest = subject.digest.partition(":")
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": subject.name, "annotations": {"version": subject.version}, "digest": {algorithm: digest}}],
+        "subject": [statement_subject(subject)],
         "predicateType": predicate_type(measurement.kind),
         "predicate": _as_test_result(measurement, inputs, predicate) if measurement.kind == "test-suite" else predicate,
     }

@@ -29,6 +29,7 @@ class EvidenceStore:
     attachments: AttachmentStore
     key: Ed25519PrivateKey
     trusted: tuple[Signer, ...]
+    collectors_file: Path
 
     def record(
         self,
@@ -138,6 +139,15 @@ def read_envelope(envelope: bytes, trusted: Collection[Signer], *, record_id: st
     return record
 
 
+def stated_kind(envelope: bytes) -> str:
+    """The kind that an unverified envelope says it is; ``read_envelope`` refuses one that says so wrongly."""
+    try:
+        predicate = unverified_payload(envelope)["predicate"]
+        return str(predicate.get("gonogo", predicate)["kind"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError("states no kind of evidence") from error
+
+
 def _key_of_act(envelope: bytes) -> Ed25519PublicKey:
     try:
         text = unverified_payload(envelope)["predicate"]["result"]["public_key"]
@@ -161,17 +171,18 @@ def open_store(home: Path) -> EvidenceStore:
     """Open (or start) the store in ``home``; ``GONOGO_DATABASE_URL`` and ``GONOGO_ATTACHMENTS_URL`` override parts."""
     home.mkdir(parents=True, exist_ok=True)
     key = load_or_create_key(home / "keys" / "collector")
+    collectors_file = home / "keys" / "collectors.allowed"
     return EvidenceStore(
         ledger=Ledger(os.environ.get("GONOGO_DATABASE_URL") or f"sqlite:///{home / 'ledger.sqlite'}"),
         attachments=AttachmentStore(os.environ.get("GONOGO_ATTACHMENTS_URL") or str(home / "attachments")),
         key=key,
-        trusted=_collectors(home / "keys", key),
+        trusted=_collectors(collectors_file, key),
+        collectors_file=collectors_file,
     )
 
 
-def _collectors(keys: Path, own: Ed25519PrivateKey) -> tuple[Signer, ...]:
+def _collectors(path: Path, own: Ed25519PrivateKey) -> tuple[Signer, ...]:
     """Whose measurements count here: at first this home's own; lines of other machines are added by hand."""
-    path = keys / "collectors.allowed"
     if not path.exists():
         publish(path, line_of(["collector"], public_text(own.public_key())).encode(), mode=0o644)
     return read_allowed_signers(path)

@@ -52,14 +52,16 @@ def test_a_measurement_cannot_be_filed_as_an_act_to_escape_the_trusted_keys(
 
 
 def test_a_person_cannot_sign_a_measurement(store: EvidenceStore) -> None:
-    of_the_person = EvidenceStore(store.ledger, store.attachments, PERSON, (Signer((), PERSON.public_key()),))
+    of_the_person = EvidenceStore(
+        store.ledger, store.attachments, PERSON, (Signer((), PERSON.public_key()),), store.collectors_file
+    )
     of_the_person.record(SUBJECT, "documents", {}, measurement())
     assert len(store.records(SUBJECT.digest)[1]) == 1
 
 
 def test_measurements_of_another_machine_count_once_its_key_is_allowed(store: EvidenceStore) -> None:
     home = Path(str(store.ledger.engine.url.database)).parent
-    other = EvidenceStore(store.ledger, store.attachments, PERSON, ())
+    other = EvidenceStore(store.ledger, store.attachments, PERSON, (), store.collectors_file)
     other.record(SUBJECT, "documents", {}, measurement())
     assert len(open_store(home).records(SUBJECT.digest)[1]) == 1
     with (home / "keys" / "collectors.allowed").open("a") as file:

@@ -1,0 +1,177 @@
+"""Bundles: export what a decision was made from, and derive that decision again from nothing else. No Prefect here."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from decision.claims import Wanted
+from decision.decide import Decision, decide
+from decision.inputs import subject_of, wanted_of
+from decision.levels import Level
+from decision.plan_file import PlanFile, parse_plan
+from decision.verification_summary import verification_summary
+from evidence.allowed_signers import Signer, parse_allowed_signers
+from evidence.bundle import COLLECTORS, Bundle, read_bundle, write_bundle
+from evidence.dsse import canonical_json, sign, verify
+from evidence.record import Record, Subject
+from evidence.results import ACTS
+from evidence.store import EvidenceStore, read_envelope, stated_kind
+from flows.authorization import Conclusion, conclude
+from processes.errors import IntegrityError, UsageError
+from reports.render import render_html, render_json, render_text
+from reports.run_facts import RunFacts
+from reports.view import build_view
+
+_RENDERED = {"report.txt": render_text, "report.html": render_html, "report.json": render_json}
+_SUMMARY = "verification-summary.dsse.json"
+
+
+@dataclass(frozen=True)
+class BundleVerification:
+    """A bundle that is whole, and whose decision was derived again."""
+
+    bundle: Bundle
+    subject: Subject
+    decision: Decision
+    records: tuple[Record, ...]
+    attachments: Mapping[str, bytes]
+
+
+def export_bundle(plan_file: PlanFile, store: EvidenceStore, run: RunFacts, *, level: Level, path: Path) -> Conclusion:
+    """Decide now and write one bundle of everything behind the decision. Raises IntegrityError when a part is gone."""
+    now = datetime.now(UTC)
+    conclusion = conclude(plan_file, store, level=level, now=now)
+    if not conclusion.records:
+        raise UsageError("the ledger holds no record of this subject: there is nothing to export")
+    subject, decision = subject_of(plan_file), conclusion.decision
+    chain = [(row.record_id, row.envelope) if row.subject == subject.digest else (row.record_id, None)
+             for row in store.ledger.rows()]  # fmt: skip
+    kept = {record.record_id for record in conclusion.records}
+    envelopes = {record_id: envelope for record_id, envelope in chain if envelope is not None and record_id in kept}
+    digests = {attachment.sha256 for record in conclusion.records for attachment in record.attachments}
+    view = build_view(plan_file, decision, conclusion.records, run)
+    files = {
+        "plan.yaml": plan_file.path.read_bytes(),
+        "chain.txt": "".join(f"{record_id}\n" for record_id, _ in chain).encode(),
+        "decision.json": canonical_json(decision.model_dump(mode="json")),
+        COLLECTORS: store.collectors_file.read_bytes(),
+        **{f"signers/{role}.allowed": content for role, content in _signer_files(plan_file).items()},
+        **{f"records/{record_id}.json": envelope for record_id, envelope in envelopes.items()},
+        **{f"attachments/{digest}": store.attachments.get(digest) for digest in sorted(digests)},
+        **{name: render(view).encode() for name, render in _RENDERED.items()},
+        _SUMMARY: sign(verification_summary(decision, subject, run.gonogo_version), store.key),
+    }
+    write_bundle(path, files, subject, _facts(plan_file, decision, run), store.key)
+    return conclusion
+
+
+def verify_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> BundleVerification:
+    """Hold every byte of a bundle against its manifest, and derive its decision and report again.
+
+    ``trusted`` are the collectors whose evidence counts; None: those that the bundle names. Raises IntegrityError for
+    the first thing that does not fit, and UsageError when that is the plan or a signers file inside.
+    """
+    bundle = read_bundle(content, trusted)
+    records = _records(bundle)
+    attachments = _attachments(bundle, records)
+    plan_file = parse_plan(bundle.file("plan.yaml"), Path("plan.yaml"))
+    decision = _decide_again(bundle, plan_file, records)
+    if canonical_json(decision.model_dump(mode="json")) != bundle.file("decision.json"):
+        raise IntegrityError(f"its decision does not follow from its evidence, which gives {decision.decision}")
+    subject = records[0].subject
+    run = _run_facts(bundle.facts)
+    view = build_view(plan_file, decision, records, run)
+    for name, render in _RENDERED.items():
+        if render(view).encode() != bundle.file(name):
+            raise IntegrityError(f"{name} is not what this version of gonogo says of its evidence")
+    summary, _ = verify(bundle.file(_SUMMARY), [signer.key for signer in bundle.trusted])
+    if summary != verification_summary(decision, subject, run.gonogo_version):
+        raise IntegrityError("its verification summary says something else than its decision")
+    return BundleVerification(bundle, subject, decision, records, attachments)
+
+
+def _signer_files(plan_file: PlanFile) -> dict[str, bytes]:
+    paths = {
+        role: plan_file.resolve(person.signers)
+        for role, person in plan_file.plan.people.items()
+        if person.signers is not None
+    }
+    return {role: path.read_bytes() for role, path in paths.items() if path.exists()}
+
+
+def _facts(plan_file: PlanFile, decision: Decision, run: RunFacts) -> dict[str, Any]:
+    """What a decision rests on besides files: the time, the level, and what evidence had to be measured on."""
+    return {
+        "level": decision.requested_level,
+        "decided_at": decision.decided_at.isoformat(),
+        "invalid_records": list(decision.invalid_records),
+        "wanted": {name: asdict(wanted) for name, wanted in wanted_of(plan_file).items()},
+        "run": {**asdict(run), "made_now": sorted(run.made_now)},
+    }
+
+
+def _run_facts(facts: Mapping[str, Any]) -> RunFacts:
+    try:
+        return RunFacts(**{**facts["run"], "made_now": frozenset(facts["run"]["made_now"])})
+    except (KeyError, TypeError) as error:
+        raise IntegrityError("its manifest does not say how its report was made") from error
+
+
+def _records(bundle: Bundle) -> tuple[Record, ...]:
+    """The records, each verified and in its place of the ledger's chain."""
+    chain = bundle.file("chain.txt").decode().splitlines()
+    sequence_of = {record_id: number for number, record_id in enumerate(chain, start=1)}
+    if len(sequence_of) != len(chain):
+        raise IntegrityError("its chain names a record twice")
+    records = []
+    for name, envelope in bundle.folder("records"):
+        record_id = PurePosixPath(name).stem
+        if record_id != hashlib.sha256(envelope).hexdigest() or record_id not in sequence_of:
+            raise IntegrityError(f"record {record_id[:12]} is not the one that its name says, or not in the chain")
+        act = stated_kind(envelope) in ACTS
+        records.append(
+            read_envelope(envelope, bundle.trusted, record_id=record_id, sequence=sequence_of[record_id], act=act)
+        )
+    if not records:
+        raise IntegrityError("it holds no record: nothing is shown by it")
+    if len({record.subject.digest for record in records}) != 1:
+        raise IntegrityError("it holds records of several subjects")
+    return tuple(sorted(records, key=lambda record: record.sequence))
+
+
+def _attachments(bundle: Bundle, records: tuple[Record, ...]) -> dict[str, bytes]:
+    attachments = dict(bundle.folder("attachments"))
+    named = {a.sha256: a for record in records for a in record.attachments}
+    for sha256 in sorted(attachments.keys() | named.keys()):
+        if sha256 not in named or sha256 not in attachments:
+            what = "is missing" if sha256 in named else "belongs to no record"
+            raise IntegrityError(f"attachment {sha256[:12]} {what}")
+        content = attachments[sha256]
+        if hashlib.sha256(content).hexdigest() != sha256 or len(content) != named[sha256].size_bytes:
+            raise IntegrityError(f"attachment {sha256[:12]} is not the one that its record names")
+    return attachments
+
+
+def _decide_again(bundle: Bundle, plan_file: PlanFile, records: tuple[Record, ...]) -> Decision:
+    facts = bundle.facts
+    signers = {
+        name.removesuffix(".allowed"): parse_allowed_signers(content.decode(), name=f"signers/{name}")
+        for name, content in bundle.folder("signers")
+    }
+    roles = [role for role, person in plan_file.plan.people.items() if person.signers is not None]
+    try:
+        return decide(
+            plan_file.plan,
+            records,
+            {name: Wanted(**wanted) for name, wanted in facts["wanted"].items()},
+            level=facts["level"],
+            now=datetime.fromisoformat(facts["decided_at"]),
+            plan_digest=plan_file.digest,
+            invalid_records=facts["invalid_records"],
+            signers={role: signers.get(role, ()) for role in roles},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError("its manifest does not say what the decision was made from") from error
