@@ -2,7 +2,7 @@
 
 import pytest
 
-from collectors.test_suite import ingest_junit, run_test_suite
+from collectors.test_suite import ingest_results, run_test_suite
 from processes.errors import CollectError
 
 
@@ -31,7 +31,7 @@ def test_a_passing_suite_is_recorded_with_what_was_left_out(suite):
     assert (measured.result.tests, measured.result.passed, measured.result.skipped) == (2, 1, 1)
     assert measured.result.deselected == 2
     assert [left.count for left in measured.left_out] == [1, 2]
-    assert {a.name for a in measured.attachments} == {"junit.xml", "tests.log"}
+    assert {a.name for a in measured.attachments} == {"junit.xml", "pytest-facts.json", "tests.log"}
 
 
 def test_a_failing_test_fails_the_suite_and_is_named(suite):
@@ -93,6 +93,6 @@ def test_another_runner_that_leaves_nothing_cannot_be_recorded(suite):
 def test_files_of_another_system_are_recorded_with_their_own_window(suite):
     xml = suite / "ci.xml"
     xml.write_text("<testsuite><testcase name='a'/><testcase name='b'><failure/></testcase></testsuite>")
-    measured = ingest_junit([xml])
+    measured = ingest_results([xml])
     assert measured.outcome == "failed"
     assert measured.finished_at.timestamp() == pytest.approx(xml.stat().st_mtime)
