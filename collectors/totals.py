@@ -16,7 +16,7 @@ Status = Literal["passed", "failed", "error", "skipped", "flaky"]
 
 _LISTED = 200
 _NAME_CHARACTERS = 300
-_SKIPPED_KEYS = ("skipped", "skips", "disabled", "ignored", "pending")
+_SKIPPED_KEYS = ("skipped", "skips", "disabled", "ignored")
 
 
 @dataclass
@@ -132,7 +132,6 @@ def _merge_attempts(suite: Suite, totals: Totals) -> None:
     if not suite.repeated or suite.declared.get("tests") != suite.rows - suite.repeated - suite.doubled:
         return
     suite.rows -= suite.repeated
-    suite.attempts += suite.repeated
     totals.tests -= suite.repeated
     totals.passed -= suite.repeated + suite.retried_passes
     totals.flaky += suite.retried_passes
