@@ -6,15 +6,15 @@ from cyclopts import App
 
 from cli.options import Json
 from cli.output import print_json, print_text
-from collectors.junit import read_junit
+from collectors.test_suite import read_results
 
 app = App(name="analyze", help="Analyse files of any origin.")
 
 
 @app.command
 def junit(*files: Path, json: Json = False) -> int:
-    """Recount JUnit XML files of any dialect; a retried test counts once."""
-    totals = read_junit(files)
+    """Recount JUnit XML files of any dialect, and CTRF files; a retried test counts once."""
+    totals = read_results(files)
     counts = totals.as_json()
     if json:
         print_json(counts)

@@ -92,8 +92,8 @@ def _bundle(path: Path, trust: Path | None, json: bool) -> int:
         print_json({"intact": True, "problem": None, **facts})
         return 0
     print_text(
-        f"intact: {facts['records']} records and {facts['attachments']} attachments of {subject.name} {subject.version}\n"
-        f"subject   {subject.digest}\n"
+        f"intact: {facts['records']} records and {facts['attachments']} attachments\n"
+        f"subject   {facts['subject']}\n"
         f"decision  {decision.decision} at level {decision.requested_level}, {decision.decided_at:%Y-%m-%d %H:%M} UTC:"
         " derived again from the evidence, the same to the last bit, and so is the report\n"
         f"signed by {facts['signed_by']}, trusted by {facts['trusted_by']}"

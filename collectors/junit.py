@@ -1,201 +1,278 @@
-"""Recount JUnit XML of any dialect: rows are counted, declared totals are only compared with them.
+"""Recount JUnit XML of any dialect in one pass over its bytes, in bounded memory.
 
-A row is a ``testcase``. Names are no identity (parametrised tests repeat them), so rows are never merged by name; a
-test that passed after a failed attempt says so itself (``flakyFailure``) and is flaky, never silently passed. A failure
-that the declared totals or a suite state, but no row shows, counts as an error: a difference never hides one.
+Rows (``testcase``) are counted and declared totals compared with them by the rules of ``collectors.totals``. What the
+dialects differ in, and what is decided here:
+
+- A row has the worst of its outcomes. A test that passed after a failed attempt says so itself (``flakyFailure`` of
+  Surefire and nextest) and is flaky, never passed.
+- A status that no dialect uses for a pass is an error.
+- ctest writes a test that it could not run (missing executable or file, failed fixture) as ``notrun`` with a
+  ``skipped`` inside, just as one that skipped itself. Only the reasons that begin with ``SKIP_`` are skips: ctest fails
+  for all others, and so does the row: an error. ``disabled`` was left out on purpose: skipped.
+- PHPUnit's ``warning`` replaces the outcome of a test: an error, because nothing was shown.
+- pytest-rerunfailures writes failed attempts as rows without any outcome. In a suite named ``pytest`` they are known by
+  the row after them and by pytest's total together, and the test is flaky; our own runs record attempts (see
+  ``pytest_plugin``).
+- TestNG writes a failed attempt as a skipped row, which cannot be told from a data set that was skipped. It stays
+  skipped; where the very next row of the same name passed, that is a problem: a person has to look.
+- A negative time counts as 0 (clocks were set back); one that is no number is a problem.
+
+Refused: DOCTYPE and entities, tags or comments above 8 MiB, elements nested deeper than 500, more than 10 000 different
+tag and attribute names. Expat buffers or keeps those, and nothing else that grows with the file.
 """
 
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO
+from xml.parsers import expat
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from collectors.result_files import read_each
+from collectors.totals import Status, Suite, Totals, close, short
 
-from processes.errors import InputError
+_CHUNK_BYTES = 1 << 18
+_TOKEN_BYTES = 8 << 20
+_DEPTH = 500
+_NAMES = 10_000
+_RETRIED_NAMED = 200
+_OTHER_REASON = "skipped, not by itself"
 
-Status = Literal["passed", "failed", "error", "skipped", "flaky"]
+_SUITES = frozenset({"testsuites", "testsuite"})
+_ATTEMPTS = frozenset({"flakyFailure", "flakyError", "rerunFailure", "rerunError"})
+_OUTCOMES = frozenset({"failure", "error", "skipped", "warning"}) | _ATTEMPTS
+_NOT_RUN = frozenset({"notrun", "disabled", "skipped", "skip", "ignored", "suppressed", "pending", "todo", "untested"})
+_PASSED = frozenset({"", "run", "completed", "passed", "pass", "ok", "success", "successful", "succeeded"})
+_FAILED = frozenset({"fail", "failed", "failure"})
+_DECLARED = ("tests", "failures", "errors", "skipped", "skips", "disabled", "ignored", "warnings")
 
-_NOT_RUN = frozenset({"notrun", "disabled", "skipped", "ignored", "suppressed"})
-_LISTED = 200
+_THOUSANDS = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 
-
-@dataclass
-class JunitTotals:
-    """Totals over files. ``not_passed`` names at most 200 tests; ``problems`` are differences that need a person."""
-
-    tests: int = 0
-    passed: int = 0
-    failed: int = 0
-    errors: int = 0
-    skipped: int = 0
-    flaky: int = 0
-    duration_s: float = 0.0
-    suites: int = 0
-    problems: list[str] = field(default_factory=list)
-    not_passed: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """The keys that scripts may rely on."""
-        names = ("tests", "passed", "failed", "errors", "skipped", "flaky", "duration_s", "suites", "problems")
-        return {name: getattr(self, name) for name in names} | {"duration_s": round(self.duration_s, 3)}
+_Attributes = dict[str, str]
+_Marks = dict[str, int]
+"""The outcomes inside of a row or suite: how often each tag occurs, and how often ``_OTHER_REASON`` does."""
 
 
-@dataclass
-class _Suite:
-    """What one suite (or the root) declares, and how many failures and errors its rows show."""
+def read_junit(paths: Iterable[Path]) -> Totals:
+    """Count the rows of JUnit XML files. Raises InputError for a file that is missing, hostile or not JUnit XML."""
+    return read_each(paths, count_junit)
+
+
+def count_junit(stream: IO[bytes], name: str, totals: Totals) -> None:
+    """Add one file, ``name`` in messages, to ``totals``. Raises ValueError, saying what is wrong with the file."""
+    names: dict[str, str] = {}
+    parser = expat.ParserCreate(intern=names)
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.EntityDeclHandler = _refuse_doctype
+    parser.StartElementHandler, parser.EndElementHandler = _handlers(name, totals)
+    fed = 0
+    try:
+        while chunk := stream.read(_CHUNK_BYTES):
+            parser.Parse(chunk, False)
+            fed += len(chunk)
+            if fed - parser.CurrentByteIndex > _TOKEN_BYTES:  # expat keeps an unfinished tag or comment whole
+                raise ValueError(f"refused: a tag or comment is longer than {_TOKEN_BYTES >> 20} MiB")
+            if len(names) > _NAMES:
+                raise ValueError(f"refused: it has more than {_NAMES} different tag and attribute names")
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise ValueError(f"not readable as JUnit XML: {error}") from error
+    except LookupError as error:
+        raise ValueError(f"not readable as JUnit XML: {short(str(error))}") from error
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise ValueError("refused: a DOCTYPE or entity has no place in test results")
+
+
+@dataclass(slots=True)
+class _File:
+    """What is counted over one file and added to the totals, or told, at the end of a suite or of the file.
+
+    ``before`` is the row before in the same suite, as far as names can tell: class name, name and outcome.
+    """
 
     name: str
-    declared: dict[str, int]
-    failed: int = 0
-    errors: int = 0
-    own_errors: int = 0
+    plainly_passed: int = 0
+    seconds: float = 0.0
+    before: tuple[str | None, str | None, Status] = (None, None, "passed")
+    before_retried: bool = False
+    bad_times: int = 0
+    first_bad_time: str = ""
+    skipped_then_passed: int = 0
+    first_skipped: str = ""
 
 
-def read_junit(paths: Iterable[Path]) -> JunitTotals:
-    """Count the rows of JUnit XML files. Raises InputError for a file that is missing, hostile or not JUnit XML."""
-    totals = JunitTotals()
-    files = list(paths)
-    if not files:
-        raise InputError("name at least one JUnit XML file")
-    for path in files:
-        try:
-            with path.open("rb") as stream:
-                _count(stream, path.name, totals)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        except DefusedXmlException as error:
-            raise InputError(f"{path}: refused: a DOCTYPE or entity has no place in test results") from error
-        except (ElementTree.ParseError, UnicodeError, ValueError, LookupError) as error:
-            raise InputError(f"{path}: not readable as JUnit XML: {error}") from error
-    if not totals.tests:
-        totals.problems.append("no test was found: nothing was shown")
-    return totals
+def _handlers(name: str, totals: Totals) -> tuple[Callable[[str, _Attributes], None], Callable[[str], None]]:
+    """The handlers of start and end tags; they keep the open elements and nothing of the finished ones."""
+    file = _File(name)
+    path: list[str] = []
+    suites: list[Suite] = []
+    rows: list[_Attributes] = []
+    marks: list[_Marks | None] = []  # of the open rows and suites
 
-
-def _count(stream: IO[bytes], name: str, totals: JunitTotals) -> None:
-    """Stream one file; finished elements are dropped, so that memory stays bounded by the deepest suite."""
-    open_suites: list[_Suite] = []
-    parents: list[Any] = []
-    for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
-        tag = _tag(element)
-        if event == "start":
-            if not parents and tag not in ("testsuites", "testsuite"):
-                raise ValueError(f"the root is <{tag}>, expected <testsuites> or <testsuite>")
-            parents.append(element)
-            if tag in ("testsuites", "testsuite"):
-                open_suites.append(_Suite(element.get("name") or name, _declared(element)))
-                totals.suites += tag == "testsuite"
-            continue
-        parents.pop()
+    def start(tag: str, attributes: _Attributes) -> None:
+        if ":" in tag:
+            tag = tag.rpartition(":")[2]
+        if not 0 < len(path) < _DEPTH:
+            _check_depth(len(path), tag)
         if tag == "testcase":
-            _count_row(element, open_suites, totals)
-        elif tag == "error" and parents and _tag(parents[-1]) in ("testsuite", "testsuites"):
-            open_suites[-1].own_errors += 1
-            _add(totals, "error", f"{open_suites[-1].name}: the suite itself")
-            _seen(open_suites, errors=1)
-        elif tag in ("testsuites", "testsuite"):
-            _close_suite(open_suites, totals)
-        else:
-            continue
-        if parents:
-            parents[-1].remove(element)
+            rows.append(attributes)
+            marks.append(None)
+        elif tag in _SUITES:
+            suites.append(_open_suite(attributes, name, totals))
+            marks.append(None)
+            totals.suites += tag == "testsuite"
+            file.before = (None, None, "passed")
+        elif tag in _OUTCOMES and (path[-1] == "testcase" or path[-1] in _SUITES):
+            own = marks[-1] = marks[-1] or {}
+            own[tag] = own.get(tag, 0) + 1
+            if tag == "skipped" and attributes.get("message", "SKIP_")[:5] not in ("", "SKIP_"):
+                own[_OTHER_REASON] = 1
+        path.append(tag)
+
+    def end(_: str) -> None:
+        tag = path.pop()
+        if tag == "testcase":
+            _count_row(rows.pop(), marks.pop(), suites[-1], file, totals)
+        elif tag in _SUITES:
+            suite, own = suites.pop(), marks.pop()
+            if own:
+                _count_suite_itself(suite, own, totals)
+            _close(suite, suites[-1] if suites else None, file, totals)
+
+    return start, end
 
 
-def _count_row(element: Any, open_suites: Sequence[_Suite], totals: JunitTotals) -> None:
-    status = _status(element)
-    name = (
-        "::".join(part for part in (element.get("classname"), element.get("name")) if part) or "a test without a name"
-    )
-    _add(totals, status, name)
-    _seen(open_suites, failed=status == "failed", errors=status == "error")
-    try:
-        duration_s = float((element.get("time") or "0").replace(",", ""))
-    except ValueError:
-        duration_s = 0.0
-        totals.problems.append(f"{name}: time={element.get('time')!r} is no number")
-    totals.duration_s += duration_s if 0 <= duration_s < float("inf") else 0.0
+def _check_depth(depth: int, tag: str) -> None:
+    if depth:
+        raise ValueError(f"refused: elements are nested deeper than {_DEPTH}")
+    if tag not in _SUITES:
+        raise ValueError(f"the root is <{short(tag)}>, expected <testsuites> or <testsuite>")
 
 
-def _status(element: Any) -> Status:
-    """The outcome of one row; the worst of several."""
-    tags = {_tag(child) for child in element}
-    if "error" in tags:
-        return "error"
-    if "failure" in tags:
-        return "failed"
-    if tags & {"flakyFailure", "flakyError"}:
-        return "flaky"
-    if tags & {"rerunFailure", "rerunError"}:
-        return "failed"
-    stated = {(element.get(key) or "").lower() for key in ("status", "result")}
-    if "skipped" in tags or stated & _NOT_RUN:
-        return "skipped"
-    if stated & {"fail", "failed", "failure"}:
-        return "failed"
-    return "error" if "error" in stated else "passed"
+def _open_suite(attributes: _Attributes, file_name: str, totals: Totals) -> Suite:
+    name = short(attributes.get("name") or file_name)
+    declared = {}
+    for key in _DECLARED:
+        if text := attributes.get(key, "").strip():
+            if re.fullmatch(r"[0-9]{1,15}", text):
+                declared[key] = int(text)
+            else:
+                totals.problem(f"{name}: {key}={short(text)!r} is no number of tests")
+    return Suite(name, declared)
 
 
-def _add(totals: JunitTotals, status: Status, name: str) -> None:
-    totals.tests += 1
-    match status:
-        case "passed":
-            totals.passed += 1
-        case "failed":
-            totals.failed += 1
-        case "error":
-            totals.errors += 1
-        case "skipped":
-            totals.skipped += 1
-        case "flaky":
-            totals.flaky += 1
-    if status in ("failed", "error", "flaky") and len(totals.not_passed) < _LISTED:
-        totals.not_passed.append(name)
+def _count_row(attributes: _Attributes, marks: _Marks | None, suite: Suite, file: _File, totals: Totals) -> None:
+    """One test. Called for each row, and most rows passed: what can wait until the end of the suite does."""
+    get = attributes.get
+    name, classname = get("name"), get("classname")
+    status: Status = "passed"
+    if marks is None and "status" not in attributes and "result" not in attributes:
+        file.plainly_passed += 1
+    else:
+        status = _status(attributes, marks or {}, suite, totals)
+        totals.count(status, _row_name(classname, name))
+        suite.bad += status in ("failed", "error")
+    suite.rows += 1
+    if name and name == file.before[1] and classname == file.before[0]:
+        _count_repetition(_row_name(classname, name), status, suite, file)
+    else:
+        file.before_retried = False
+    file.before = (classname, name, status)
+    if time := get("time"):
+        try:
+            seconds = float(time)
+        except ValueError:
+            seconds = float(time.replace(",", "")) if _THOUSANDS.fullmatch(time) else inf
+        if 0 <= seconds < inf:
+            file.seconds += seconds
+        elif not -inf < seconds < 0:
+            file.bad_times += 1
+            file.first_bad_time = file.first_bad_time or f"{_row_name(classname, name)}: time={short(time)!r}"
 
 
-def _seen(open_suites: Sequence[_Suite], *, failed: int = 0, errors: int = 0) -> None:
-    for suite in open_suites:
-        suite.failed += failed
-        suite.errors += errors
+def _count_repetition(name: str, status: Status, suite: Suite, file: _File) -> None:
+    """Note that a row has the names of the one before: only pytest and TestNG let anything follow from it."""
+    before, retried = file.before[2], False
+    if suite.name == "pytest" and before == "passed":
+        suite.repeated += 1
+        if file.before_retried:
+            suite.retried_passes -= 1
+            if suite.retried[-1] == name:
+                suite.retried.pop()
+        if retried := status == "passed":
+            suite.retried_passes += 1
+            if len(suite.retried) < _RETRIED_NAMED:
+                suite.retried.append(name)
+    elif suite.name == "pytest" and before == "failed" and status == "error":
+        suite.doubled += 1
+    elif before == "skipped" and status == "passed":
+        file.skipped_then_passed += 1
+        file.first_skipped = file.first_skipped or name
+    file.before_retried = retried
 
 
-def _close_suite(open_suites: list[_Suite], totals: JunitTotals) -> None:
-    """Compare what a suite declares with what its rows show; what only the totals know of counts as an error."""
-    suite = open_suites.pop()
-    declared_bad = suite.declared.get("failures", 0) + suite.declared.get("errors", 0)
-    hidden = declared_bad - suite.failed - suite.errors
-    if hidden > 0 and not (suite.failed or suite.errors):
-        _hide_nothing(suite, hidden, totals, open_suites)
-    elif hidden > 0 and (errors := suite.declared.get("errors", 0) - suite.errors) > 0 and not suite.errors:
-        _hide_nothing(suite, errors, totals, open_suites)
-    elif hidden > 0:
-        totals.problems.append(
-            f"{suite.name}: declares {declared_bad} failures and errors, {suite.failed + suite.errors} rows show one"
-            " (attempts may have been counted)"
+def _close(suite: Suite, parent: Suite | None, file: _File, totals: Totals) -> None:
+    totals.tests += file.plainly_passed
+    totals.passed += file.plainly_passed
+    totals.duration_s += file.seconds
+    file.plainly_passed, file.seconds = 0, 0.0
+    file.before = (None, None, "passed")
+    close(suite, parent, totals)
+    if parent is not None:
+        return
+    if not suite.rows:
+        totals.problem(f"{file.name}: no test is in it")
+    if file.bad_times:
+        totals.problem(f"{file.first_bad_time} is no number ({file.bad_times} such times in {file.name})")
+    if file.skipped_then_passed:
+        totals.problem(
+            f"{file.first_skipped}: a skipped row stands before a passed one of the same name, as TestNG writes a"
+            f" failed attempt ({file.skipped_then_passed} such rows in {file.name})"
         )
 
 
-def _hide_nothing(suite: _Suite, count: int, totals: JunitTotals, open_suites: Sequence[_Suite]) -> None:
-    what = f"{suite.name}: declares {count} failures or errors that no row shows"
-    totals.problems.append(what)
-    for _ in range(count):
-        _add(totals, "error", what)
-    _seen(open_suites, errors=count)
+def _status(attributes: _Attributes, marks: _Marks, suite: Suite, totals: Totals) -> Status:
+    """The outcome of one row: the worst of several. What explains declared totals is noted in ``suite``."""
+    failures = marks.get("failure", 0) + marks.get("error", 0)
+    suite.further += max(failures - 1, 0)
+    suite.attempts += sum(marks.get(tag, 0) for tag in _ATTEMPTS)
+    suite.warned += "warning" in marks
+    stated = {attributes.get(key, "").strip().lower() for key in ("status", "result")}
+    skipped = "skipped" in marks or bool(stated & _NOT_RUN)
+    suite.skipped += skipped
+    if failures:
+        return "error" if "error" in marks else "failed"
+    if stated & _FAILED:
+        return "failed"
+    if unknown := stated - _PASSED - _NOT_RUN - {"error"}:
+        totals.problem(f"{_row_name(attributes.get('classname'), attributes.get('name'))}: status {min(unknown)!r}")
+    if unknown or "error" in stated or "warning" in marks:
+        return "error"
+    if "flakyFailure" in marks or "flakyError" in marks:
+        return "flaky"
+    if "rerunFailure" in marks or "rerunError" in marks:
+        return "failed"
+    if "notrun" in stated and _OTHER_REASON in marks:
+        return "error"
+    return "skipped" if skipped else "passed"
 
 
-def _declared(element: Any) -> dict[str, int]:
-    return dict(_integers(element, ("tests", "failures", "errors")))
+def _count_suite_itself(suite: Suite, marks: _Marks, totals: Totals) -> None:
+    """A suite whose own set-up failed, or that was skipped as a whole, counts as one more test without a row."""
+    tags = set(marks) - {_OTHER_REASON}
+    if tags <= _ATTEMPTS:
+        totals.problem(f"{suite.name}: the suite itself holds {min(tags)}")
+        return
+    status: Status = "skipped" if tags <= {"skipped"} else "failed" if tags <= {"failure", "skipped"} else "error"
+    totals.count(status, f"{suite.name}: the suite itself")
+    suite.rows += 1
+    suite.rowless += 1
+    suite.bad += status != "skipped"
+    suite.further += max(marks.get("failure", 0) + marks.get("error", 0) - 1, 0)
 
 
-def _integers(element: Any, names: Sequence[str]) -> Iterator[tuple[str, int]]:
-    for name in names:
-        text = (element.get(name) or "").strip()
-        if text.isdigit():
-            yield name, int(text)
-
-
-def _tag(element: Any) -> str:
-    """The tag without its XML namespace."""
-    return str(element.tag).rpartition("}")[2]
+def _row_name(classname: str | None, name: str | None) -> str:
+    return "::".join(part[:500] for part in (classname, name) if part) or "a test without a name"

@@ -27,14 +27,16 @@ class _Collect(BaseModel):
 
 
 class TestSuiteCollect(_Collect):
-    """Run a test suite, or any command that leaves JUnit XML behind."""
+    """Run a test suite, or any command that leaves JUnit XML or CTRF behind."""
 
     __test__ = False
 
     kind: Literal["test-suite"]
     run: str
     cwd: Path = Path()
-    junit: str | None = Field(default=None, description="where a runner other than pytest writes its results (glob)")
+    junit: str | None = Field(
+        default=None, description="where a runner other than pytest writes JUnit XML or CTRF (glob)"
+    )
     timeout: DurationS = 1800.0
 
 

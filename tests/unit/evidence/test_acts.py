@@ -61,7 +61,7 @@ def test_a_person_cannot_sign_a_measurement(store: EvidenceStore) -> None:
 
 def test_measurements_of_another_machine_count_once_its_key_is_allowed(store: EvidenceStore) -> None:
     home = Path(str(store.ledger.engine.url.database)).parent
-    other = EvidenceStore(store.ledger, store.attachments, PERSON, (), store.collectors_file)
+    other = replace(store, key=PERSON, trusted=())
     other.record(SUBJECT, "documents", {}, measurement())
     assert len(open_store(home).records(SUBJECT.digest)[1]) == 1
     with (home / "keys" / "collectors.allowed").open("a") as file:
