@@ -21,12 +21,13 @@ from evidence.prune import prune as prune_ledger
 from evidence.record import Record
 from evidence.results import RemovedRecord
 from evidence.retention import was_removed
-from evidence.store import EvidenceStore, open_existing_store
+from evidence.store import EvidenceStore, open_existing_store, open_store
 from flows.authorization import conclude
 from flows.bundling import export_bundle
+from flows.ingesting import add_results
 from processes.errors import IntegrityError, UsageError
 
-app = App(name="evidence", help="List, show and export the records of the ledger, and remove old ones.")
+app = App(name="evidence", help="List, show, add and export the records of the ledger, and remove old ones.")
 
 
 @app.command(name="list")
@@ -180,6 +181,31 @@ def _pruned_text(pruned: Pruned, cutoff: datetime) -> str:
         lines.append(f"{pruned.finished} of them had been recorded by a removal that was interrupted")
     lines += [f"recorded as {record_id[:12]}" for record_id in pruned.recorded]
     return "\n".join(lines)
+
+
+@app.command
+def add(
+    plan: Path,
+    *files: Path,
+    collector: Annotated[str, Parameter(help="The collector of the plan: a test-suite without run.")],
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> int:
+    """Add test results of another system (JUnit XML, CTRF) as evidence.
+
+    Parameters
+    ----------
+    plan
+        The release plan.
+    files
+        The results.
+    """
+    record = add_results(read_plan(plan), open_store(home.resolve()), collector, files)
+    if json:
+        print_json({"record_id": record.record_id, "outcome": record.outcome, **record.result.model_dump(mode="json")})
+    else:
+        print_text(f"{record.outcome}: {record.summary}; record {record.record_id}")
+    return 0
 
 
 @app.command

@@ -27,12 +27,12 @@ class _Collect(BaseModel):
 
 
 class TestSuiteCollect(_Collect):
-    """Run a test suite, or any command that leaves JUnit XML or CTRF behind."""
+    """Run a test suite that leaves JUnit XML or CTRF behind; without ``run``, its results are added from files."""
 
     __test__ = False
 
     kind: Literal["test-suite"]
-    run: str
+    run: str | None = None
     cwd: Path = Path()
     junit: str | None = Field(
         default=None, description="where a runner other than pytest writes JUnit XML or CTRF (glob)"
@@ -181,3 +181,8 @@ Collect = Annotated[
     | RolloutCollect,
     Field(discriminator="kind"),
 ]
+
+
+def is_added(collect: _Collect) -> bool:
+    """Whether the evidence of a collector is added from files of another system instead of being measured."""
+    return isinstance(collect, TestSuiteCollect) and collect.run is None

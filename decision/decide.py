@@ -18,6 +18,7 @@ from decision.approvals import (
 )
 from decision.authority import Signers, authority_of
 from decision.claims import ClaimVerdict, Wanted, judge_claim
+from decision.collect import is_added
 from decision.confidence import Confidence, confidence_of
 from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan import Plan, RiskLevel
@@ -205,8 +206,9 @@ def _measure_step(plan: Plan, collector: str, claims: Sequence[ClaimVerdict]) ->
             if result.field == "hours_under_load" and result.holds == "too-little" and result.margin is not None:
                 hours = max(hours, hours_of_one_run(plan, claim.id))
     says = ", ".join(c.says for c in claims)
+    verb = "add results of" if is_added(plan.collect[collector]) else "measure"
     return MissingStep(
-        does=f"{'Mend what refutes, then measure' if refuted else 'Measure'} {collector}: {says}",
+        does=f"{f'Mend what refutes, then {verb}' if refuted else verb.capitalize()} {collector}: {says}",
         owner=plan.people[plan.collect[collector].owner].name,
         hours=hours,
         claims=tuple(c.id for c in claims),

@@ -102,7 +102,7 @@ def _digest_of(part: BaseModel) -> str:
 
 def _paths_in_command(plan_file: PlanFile, collect: TestSuiteCollect) -> Iterator[Path]:
     """The words of a test command that name files or folders (``tests/a.py::test_b`` names its file)."""
-    for word in shlex.split(collect.run):
+    for word in shlex.split(collect.run or ""):
         cwd = plan_file.resolve(collect.cwd)
         path = plan_file.resolve(collect.cwd / word.split("::")[0])
         if path.exists() and path != cwd:

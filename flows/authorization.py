@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from decision.claims import newest_usable
-from decision.collect import LoadCollect, SoakCollect
+from decision.collect import LoadCollect, SoakCollect, is_added
 from decision.decide import Decision, decide
 from decision.inputs import signers_of, subject_of, wanted_of
 from decision.levels import Level
@@ -44,7 +44,10 @@ def pending(
     rerun: Collection[str] = (),
     now: datetime | None = None,
 ) -> tuple[list[Pending], list[Record]]:
-    """What must be measured, in the plan's order, and the records that are fresh enough to be reused."""
+    """What must be measured, in the plan's order, and the records that are fresh enough to be reused.
+
+    What is added from files cannot be measured here: it is in neither when it is not fresh.
+    """
     now = now or datetime.now(UTC)
     wanted = wanted_of(plan_file)
     records, _ = store.records(subject_of(plan_file).digest)
@@ -67,7 +70,7 @@ def pending(
             missing.append(Pending(name, f"{record.outcome}: {record.summary}"))
         else:
             fresh.append(record)
-    return missing, fresh
+    return [item for item in missing if not is_added(plan_file.plan.collect[item.collector])], fresh
 
 
 def _too_short(plan_file: PlanFile, record: Record, profile: str) -> str | None:

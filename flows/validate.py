@@ -8,6 +8,7 @@ from collectors.test_suite import run_test_suite
 from decision.collect import TestSuiteCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
+from processes.errors import UsageError
 
 
 @flow(name="validate", flow_run_name="validate {collect}")
@@ -17,6 +18,8 @@ def validate(plan: Path, collect: str, profile: str = "quick", home: Path = Path
 
 
 def _run(step: Step[TestSuiteCollect]) -> Measurement:
+    if step.collect.run is None:
+        raise UsageError(f"{step.name}: its results are added from files: gonogo evidence add")
     return run_test_suite(
         step.collect.run,
         cwd=step.plan_file.resolve(step.collect.cwd),

@@ -210,3 +210,19 @@ def test_whatever_ends_an_authorization_nothing_that_it_started_lives_on(release
     said = (release / "err.txt").read_text()
     assert "Traceback" not in said
     assert sent == signal.SIGKILL or "gonogo: interrupted" in said
+
+
+def test_results_of_another_system_are_added_and_count(release):
+    plan = release / "plan.yaml"
+    plan.write_text(plan.read_text().replace("{kind: test-suite, run: pytest checks}", "{kind: test-suite}"))
+    (release / "results.xml").write_text("<testsuite><testcase name='a'/><testcase name='b'/></testsuite>")
+    before = gonogo(release, *AUTHORIZE)
+    assert before.returncode == 30
+    assert "Add results of tests: It works" in before.stdout
+    ran = gonogo(release, "evidence", "add", "plan.yaml", "results.xml", "--collector", "tests")
+    assert ran.returncode == 0, ran.stderr
+    assert "passed: 2 of 2 tests passed" in ran.stdout
+    after = gonogo(release, "report", "plan.yaml", "--level", "rehearsal")
+    assert after.returncode == 0
+    assert "on the word of who added them" in " ".join(after.stdout.split())
+    assert gonogo(release, "evidence", "add", "plan.yaml", "results.xml", "--collector", "documents").returncode == 2
