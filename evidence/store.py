@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -45,11 +45,12 @@ class EvidenceStore:
         A crash in between leaves attachments that no record names: they do no harm.
         """
         envelope = self._sign(subject, collector, inputs, measurement, key)
+        record = self._own(envelope, measurement)  # what does not verify is not appended
         row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
         for attachment in measurement.attachments:
             # Retention may have removed the same content while no record of ours named it yet; it never will from now.
             self.attachments.put(attachment.content)
-        return self._own(envelope, measurement, row.sequence)
+        return replace(record, sequence=row.sequence)
 
     def draft(
         self,
@@ -61,14 +62,12 @@ class EvidenceStore:
         key: Ed25519PrivateKey,
     ) -> Record:
         """The record that ``record`` would append, to look at before: nothing is written but its attachments."""
-        return self._own(self._sign(subject, collector, inputs, measurement, key), measurement, 0)
+        return self._own(self._sign(subject, collector, inputs, measurement, key), measurement)
 
-    def _own(self, envelope: bytes, measurement: Measurement, sequence: int) -> Record:
-        """The record of an envelope that was signed here."""
-        record_id, act = hashlib.sha256(envelope).hexdigest(), measurement.kind in ACTS
-        return read_envelope(
-            envelope, [Signer((), self.key.public_key())], record_id=record_id, sequence=sequence, act=act
-        )
+    def _own(self, envelope: bytes, measurement: Measurement) -> Record:
+        """The record of an envelope that was signed here, not yet in its place."""
+        record_id, own = hashlib.sha256(envelope).hexdigest(), Signer((), self.key.public_key())
+        return read_envelope(envelope, [own], record_id=record_id, sequence=0, act=measurement.kind in ACTS)
 
     def _sign(
         self,

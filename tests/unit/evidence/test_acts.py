@@ -7,11 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from evidence.allowed_signers import Signer, line_of
-from evidence.dsse import key_id
+from evidence.dsse import key_id, sign
 from evidence.keys import public_text
 from evidence.measurement import Measurement
 from evidence.record import Record
 from evidence.results import WaiverResult
+from evidence.statement import build_statement
 from evidence.store import EvidenceStore, open_store
 from evidence.verify import verify_ledger
 from processes.errors import IntegrityError
@@ -36,9 +37,15 @@ def test_an_act_is_signed_by_the_person_alone_and_reads_back(store: EvidenceStor
     assert verify_ledger(store).problem is None
 
 
-def test_an_act_under_anothers_name_for_the_key_does_not_verify(store: EvidenceStore) -> None:
+def test_an_act_that_names_another_key_than_its_own_is_not_appended(store: EvidenceStore) -> None:
     with pytest.raises(IntegrityError):
         store.record(SUBJECT, "waiver", {}, waiver(), key=Ed25519PrivateKey.generate())
+    assert list(store.ledger.rows()) == []
+
+
+def test_an_act_that_names_another_key_than_its_own_does_not_verify(store: EvidenceStore) -> None:
+    forged = sign(build_statement(SUBJECT, "waiver", {}, waiver(), []), Ed25519PrivateKey.generate())
+    store.ledger.append(forged, subject=SUBJECT.digest, collector="waiver", kind="waiver")
     assert len(store.records(SUBJECT.digest)[1]) == 1
     assert "record 1" in (verify_ledger(store).problem or "")
 
