@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
 from evidence.allowed_signers import read_allowed_signers
+from evidence.keys import public_text
 from evidence.store import open_existing_store
 from evidence.verify import verify_ledger
 from flows.bundling import verify_bundle
@@ -77,7 +78,8 @@ def _bundle(path: Path, trust: Path | None, json: bool) -> int:
         else:
             print_text(f"NOT INTACT: {error}")
         return NOT_INTACT
-    decision, subject = verified.decision, verified.subject
+    decision, subject = verified.decision, verified.bundle.subject
+    signed = [a for a in decision.approvals if a.status == "signed"]
     facts = {
         "subject": f"{subject.name} {subject.version} {subject.digest}",
         "records": len(verified.records),
@@ -85,7 +87,8 @@ def _bundle(path: Path, trust: Path | None, json: bool) -> int:
         "decision": decision.decision,
         "level": decision.requested_level,
         "decided_at": decision.decided_at.isoformat(),
-        "signed_by": verified.bundle.signed_by,
+        "approvals": [{"person": a.person, "role": a.role, "level": a.level, "key": a.public_key} for a in signed],
+        "signed_by": public_text(verified.bundle.signer.key),
         "trusted_by": str(trust) if trust else "the bundle itself",
     }
     if json:
@@ -96,7 +99,8 @@ def _bundle(path: Path, trust: Path | None, json: bool) -> int:
         f"subject   {facts['subject']}\n"
         f"decision  {decision.decision} at level {decision.requested_level}, {decision.decided_at:%Y-%m-%d %H:%M} UTC:"
         " derived again from the evidence, the same to the last bit, and so is the report\n"
-        f"signed by {facts['signed_by']}, trusted by {facts['trusted_by']}"
+        + "".join(f"approved  level {a.level} by {a.person} ({a.role}), {a.public_key}\n" for a in signed)
+        + f"signed by {facts['signed_by']}, trusted by {facts['trusted_by']}"
         + ("" if trust else " (--trust FILE says who may sign)")
     )
     return 0

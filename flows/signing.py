@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -11,6 +12,7 @@ from decision.decide import Decision
 from decision.inputs import signers_of, subject_of
 from decision.levels import Level, levels_up_to
 from decision.plan_file import PlanFile
+from decision.waivers import claim_digest
 from evidence.keys import public_text
 from evidence.measurement import Measurement
 from evidence.record import Record
@@ -19,7 +21,7 @@ from evidence.store import EvidenceStore
 from flows.authorization import conclude
 from processes.errors import UsageError
 
-_ROOT_PREFIX_AT_LEAST = 12
+_ROOT_PREFIX_AT_LEAST = 32
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,7 @@ def approve(
         raise UsageError(f"the plan asks no {hand.role} to sign level {level}")
     if not refuse:
         _ready(decision, level)
-    elif not reason:
-        raise UsageError("say with --reason why you refuse")
+    reason = _reason(reason, needed=refuse)
     not_before = not_before or now
     not_after = not_after or not_before + timedelta(seconds=rule.valid)
     if not_after <= max(not_before, now) or not_after > now + timedelta(seconds=rule.valid):
@@ -101,28 +102,55 @@ def waive(
         raise UsageError(f"the plan has no claim {claim!r}; it has {', '.join(c.id for c in plan_file.plan.claims)}")
     if owner not in plan_file.plan.people:
         raise UsageError(f"--owner {owner}: expected a role of the plan: {', '.join(plan_file.plan.people)}")
+    reason = _reason(reason, needed=True)
     if not now < expires_at <= now + timedelta(seconds=rule.valid):
         raise UsageError(f"--expires: expected a time within {rule.valid / 86400:g} days from now")
     act = WaiverResult(
         **_of(plan_file, hand, reason),
         claim=claim,
+        claim_digest=claim_digest(plan_file.plan.claim(claim)),
+        verdict=_waivable(plan_file, store, claim, now),
         owner=plan_file.plan.people[owner].name,
         expires_at=expires_at,
     )
     return _sign(plan_file, store, hand, act, rule.roles, f"{act.person} waives {claim}", now)
 
 
+def _waivable(plan_file: PlanFile, store: EvidenceStore, claim: str, now: datetime) -> Literal["REFUTED", "NOT PROVEN"]:
+    """What is waived: the verdict of the claim now, without the waivers that it has. Raises UsageError for PROVEN."""
+    verdict = conclude(plan_file, store, level="full", now=now).decision.measured[claim]
+    if verdict not in ("REFUTED", "NOT PROVEN"):
+        raise UsageError(f"{claim} is proven: there is nothing to waive")
+    return verdict
+
+
 def revoke(plan_file: PlanFile, store: EvidenceStore, hand: Hand, *, record: str, reason: str) -> Record:
-    """Sign the end of an approval or waiver, named by the beginning of its id. Raises UsageError."""
+    """Sign the end of an approval or waiver, named by the beginning of its id. Raises UsageError.
+
+    A refusal cannot be revoked: its signer may say another word, or the evidence may change.
+    """
+    reason = _reason(reason, needed=True)
     records, _ = store.records(subject_of(plan_file).digest)
-    found = [
-        r for r in records if r.record_id.startswith(record) and isinstance(r.result, ApprovalResult | WaiverResult)
-    ]
+    acts = [r for r in records if isinstance(r.result, ApprovalResult | WaiverResult)]
+    found = [r for r in acts if r.record_id.startswith(record)]
     if len(found) != 1:
         raise UsageError(f"{record}: {len(found)} approvals or waivers of this subject begin with it")
+    if isinstance(found[0].result, ApprovalResult) and found[0].result.word == "refuse":
+        raise UsageError(f"{record}: a refusal cannot be revoked; who refused may approve instead")
     act = RevocationResult(**_of(plan_file, hand, reason), revokes=found[0].record_id)
     roles = tuple(plan_file.plan.people)
     return _sign(plan_file, store, hand, act, roles, f"{act.person} revokes {record}", datetime.now(UTC))
+
+
+def _reason(text: str, *, needed: bool) -> str:
+    """The reason as it is signed. Raises UsageError when it says nothing, or is no text."""
+    if needed and not text.strip():
+        raise UsageError("say with --reason why")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("--reason is no text in UTF-8") from error
+    return text.strip()
 
 
 def _ready(decision: Decision, level: Level) -> None:

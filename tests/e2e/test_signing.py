@@ -40,7 +40,7 @@ def root_of(release: Path) -> str:
 
 
 def approve(release: Path, *more: str, key: str = "ada", root: str | None = None):
-    root = root or root_of(release)[:12]
+    root = root or root_of(release)[:32]
     arguments = ("--level", "full", "--role", "approver", "--root", root, "--key", key)
     return gonogo(release, "approve", "plan.yaml", *arguments, *more)
 
@@ -67,10 +67,10 @@ def test_a_key_that_is_not_allowed_cannot_sign_and_writes_nothing(release):
 
 
 def test_nobody_signs_what_they_did_not_read(release):
-    ran = approve(release, root="0" * 12)
+    ran = approve(release, root="0" * 32)
     assert ran.returncode == 2
     assert root_of(release) in ran.stderr
-    assert approve(release, root=root_of(release)[:4]).returncode == 2
+    assert approve(release, root=root_of(release)[:12]).returncode == 2
 
 
 def test_a_level_that_is_not_proven_can_be_refused_but_not_approved(release):
@@ -115,9 +115,9 @@ def test_a_waiver_makes_the_go_conditional_and_stands_in_the_report(release):
     "arguments",
     [
         ("approve", "plan.yaml"),
-        ("approve", "plan.yaml", "--level", "full", "--role", "nobody", "--root", "0" * 12, "--key", "ada"),
-        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 12, "--key", "none"),
-        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 12, "--key", "plan.yaml"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "nobody", "--root", "0" * 32, "--key", "ada"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 32, "--key", "none"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 32, "--key", "plan.yaml"),
         ("waive", "plan.yaml", "no-such", "--role", "approver", "--key", "ada", "--owner", "operator", "--reason", "x",
          "--expires", "1d"),
         ("waive", "plan.yaml", "works", "--role", "approver", "--key", "ada", "--owner", "operator", "--reason", "x",

@@ -86,7 +86,7 @@ def test_a_new_waiver_voids_a_signature(plan: Plan, plan_of: PlanOf) -> None:
     plan = plan_of("{full: [{role: approver}]}\nwaivers: {roles: [operator]}")
     signed = approval(run(plan, GOOD).roots["full"])
     worse = [*GOOD[:2], make_record("soak", soak_result(growth_per_day=0.2))]
-    by_grace = waiver("memory", key=GRACE, role="operator", person="Grace")
+    by_grace = waiver(plan, "memory", key=GRACE, role="operator", person="Grace")
     decision = run(plan, [*worse, by_grace, signed])
     assert decision.approvals[0].status == "void"
     assert any(change.startswith("the waiver of memory") for change in decision.approvals[0].changed)
