@@ -19,7 +19,7 @@ ADA, GRACE, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
 
 SIGNERS = {"approver": (Signer(("ada",), ADA.public_key()),), "operator": (Signer(("grace",), GRACE.public_key()),)}
 
-_NAMES = {"approver": "Ada", "operator": "Grace", "validator": "Robot"}
+_NAMES = {"approver": "Ada", "operator": "Grace", "validator": "Robot", "a": "A", "b": "B"}
 
 
 def act(result: Any, key: Ed25519PrivateKey, at: datetime = NOW) -> Record:

@@ -93,3 +93,24 @@ def test_an_invalid_record_cannot_be_waived(waivable: Plan) -> None:
         signers=SIGNERS, invalid_records=["f" * 64],
     )  # fmt: skip
     assert decided.decision == "NO-GO"
+
+
+def test_a_waiver_is_of_the_claim_as_the_plan_stated_it(waivable: Plan, tmp_path: Path) -> None:
+    signed = waiver(waivable, "works")
+    path = tmp_path / "plan.yaml"
+    path.write_text(path.read_text().replace("says: It works", "says: No customer data leaks"))
+    decision = run(read_plan(path).plan, [*RECORDS, signed])
+    assert decision.decision == "NO-GO"
+    assert "another one now" in decision.waivers[0].why
+
+
+def test_a_waiver_of_what_was_not_proven_does_not_cover_what_is_refuted(waivable: Plan) -> None:
+    decision = run(waivable, [*RECORDS, waiver(waivable, "works", verdict="NOT PROVEN")])
+    assert decision.decision == "NO-GO"
+    assert "is refuted now" in decision.waivers[0].why
+
+
+def test_a_waiver_names_its_signer_and_owner_as_the_plan_does(waivable: Plan) -> None:
+    decision = run(waivable, [*RECORDS, waiver(waivable, "works", person="The Queen")])
+    assert decision.waivers[0].person == "Ada"
+    assert run(waivable, [*RECORDS, waiver(waivable, "works", owner="Nobody")]).waivers[0].status == "void"
