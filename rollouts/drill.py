@@ -59,7 +59,7 @@ def rehearse_rollback(
     return Measurement(
         result=result,
         outcome=_outcome(result),
-        summary=f"rollback in {_text(result.recovery_ms)}, {result.passed} of {len(result.steps)} steps hold, "
+        summary=f"rollback in {_text(result.recovery_ms)}, lease lapses in {_text(_lapse_ms(unwatched, renewed_at_s))}, "
         f"{result.errors} requests failed",
         started_at=started_at,
         finished_at=datetime.now(UTC),
@@ -77,7 +77,7 @@ def drill_of(attachments: Attached) -> DrillResult:
     times = attached_json(attachments, _TIMES)
     phases = read_kept_requests(attached(attachments, _REQUESTS))
     back = RolledBack(**{name: times[name] for name in _BACK}, requests=phases.get("rollback", []))
-    lapse_ms = _lapse_ms(phases.get("unwatched", []), times["renewed_at_s"])
+    lapsed_ms = _lapse_ms(phases.get("unwatched", []), times["renewed_at_s"])
     requests = [request for phase in phases.values() for request in phase]
     failed = sum(request.is_error for request in requests)
     afterwards = phases.get("afterwards", [])
@@ -96,8 +96,8 @@ def drill_of(attachments: Attached) -> DrillResult:
         ),
         Check(
             name="when nobody watches, all requests go to stable by themselves",
-            passed=lapse_ms is not None and lapse_ms <= LAPSE_AT_MOST_MS,
-            observed=f"the last canary request started {_text(lapse_ms)} after the last renewal of the lease",
+            passed=lapsed_ms is not None and lapsed_ms <= LAPSE_AT_MOST_MS,
+            observed=f"the last canary request started {_text(lapsed_ms)} after the last renewal of the lease",
         ),
     ]
     passed = sum(step.passed for step in steps)

@@ -89,7 +89,7 @@ def outcome_of(step: Step) -> StageOutcome:
 
 def material_of(lived: Lived) -> dict[str, bytes]:
     """The raw material as it is kept, by attachment name: floats as they are, to the last bit."""
-    phases = {}
+    phases: dict[str, Sequence[RequestSample]] = {}
     for number, one in enumerate(lived.stages):
         phases |= {_DECIDED.format(number): one.decided.requests, _AFTERWARDS.format(number): one.afterwards}
     rules, back = lived.rules, lived.back
