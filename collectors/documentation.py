@@ -55,8 +55,8 @@ def check_documents(files: Sequence[DocumentFile], *, base: Path) -> Measurement
 def result_of(facts: Mapping[str, Any], contents: Mapping[str, bytes]) -> tuple[DocumentationResult, int]:
     """The result from the documents and what was around them, and how many links lead to other hosts.
 
-    ``facts`` holds for each document what is required of it, why it could not be read (None: it could), and ``targets``:
-    what its links to other files found, each path with the anchors there, or None when no link names one.
+    ``facts`` holds for each document what is required of it, why it could not be read (None: it could), and as
+    ``targets`` what its links to other files found: each path with the anchors there, None when no link names one.
     """
     documents, external = [], 0
     for fact in facts["documents"]:

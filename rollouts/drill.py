@@ -59,8 +59,8 @@ def rehearse_rollback(
     return Measurement(
         result=result,
         outcome=_outcome(result),
-        summary=f"rollback in {_text(result.recovery_ms)}, lease lapses in {_text(_lapse_ms(unwatched, renewed_at_s))}, "
-        f"{result.errors} requests failed",
+        summary=f"rollback in {_text(result.recovery_ms)}, "
+        f"lease lapses in {_text(_lapse_ms(unwatched, renewed_at_s))}, {result.errors} requests failed",
         started_at=started_at,
         finished_at=datetime.now(UTC),
         tools={router.kind: router.version},
