@@ -63,7 +63,7 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
 ``exit_code`` alone stands nowhere else and is taken from the record.
 """
 
-_REMOVED = "retention removed its content"
+_REMOVED = "retention removed their content"
 
 
 @dataclass(frozen=True)

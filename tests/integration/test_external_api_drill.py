@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from processes.errors import UsageError
 from processes.ports import free_port
 from processes.target import Target
 from processes.wait import wait_for
+from tests.unit.flows.replaying import replays
 
 _JOURNEY: dict[str, Any] = {
     "steps": [
@@ -90,12 +92,13 @@ def _failed(result: DrillResult) -> set[str]:
     return {step.name for step in result.steps if not step.passed}
 
 
-def test_a_candidate_with_a_deadline_and_a_fallback_passes_every_fault() -> None:
+def test_a_candidate_with_a_deadline_and_a_fallback_passes_every_fault(tmp_path: Path) -> None:
     measurement, result = _drill("sound", ["slow", "hang", "reset", "http-500"])
     assert _failed(result) == set()
     assert (measurement.outcome, result.drill, result.errors, result.recovery_ms) == ("passed", "external-api", 0, 0)
     assert result.requests == 5 * 3 * 2
     assert result.passed == 5 * 4
+    assert replays(measurement, tmp_path)
     assert measurement.attachments[0].content.count(b"\n") == result.requests
 
 
@@ -105,13 +108,14 @@ def test_a_candidate_that_never_asks_the_api_fails_even_when_it_answers() -> Non
     assert "healthy: the API's text is used" in _failed(result)
 
 
-def test_a_candidate_without_a_deadline_over_the_whole_call_fails_on_a_trickling_answer() -> None:
+def test_a_candidate_without_a_deadline_over_the_whole_call_fails_on_a_trickling_answer(tmp_path: Path) -> None:
     measurement, result = _drill("no deadline", ["slow"])
     assert "slow: every request is answered within 1500 ms" in _failed(result)
     assert measurement.outcome == "failed"
     assert result.errors == 3
     assert result.recovery_ms is not None
     assert result.recovery_ms >= 3 * 1400
+    assert replays(measurement, tmp_path)
 
 
 def test_a_candidate_without_a_fallback_fails() -> None:
