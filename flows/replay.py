@@ -126,9 +126,10 @@ def problem_of(record: Record, attachments: Attached) -> str | None:
         raise
     except Exception as error:  # noqa: BLE001 - whatever raw material does to its reader, the record rests on nothing
         return f"{where}: cannot be computed again from its attachments: {type(error).__name__}: {error}"
-    if recomputed.outcome != record.outcome:
-        return f"{where}: outcome is {record.outcome}, computed again it is {recomputed.outcome}"
-    recorded, again = (result.model_dump(mode="json") for result in (record.result, recomputed.result))
+    recorded, again = (
+        {**result.model_dump(mode="json"), "outcome of the record": outcome}
+        for result, outcome in ((record.result, record.outcome), (recomputed.result, recomputed.outcome))
+    )
     difference = next(_differences("", recorded, again), None)
     return f"{where}: {difference}{_versions(record)}" if difference else None
 

@@ -240,7 +240,7 @@ def test_an_outcome_that_does_not_follow_is_found(measurement: Measurement, tmp_
     other: Outcome = "failed" if measurement.outcome == "passed" else "passed"
     problem = replayed(replace(measurement, outcome=other), tmp_path).problem
     assert problem is not None
-    assert f"outcome is {other}" in problem
+    assert f"outcome of the record is '{other}'" in problem
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"test-suite"}))  # suites were always recorded whole
