@@ -150,10 +150,7 @@ def prune(*, older_than: str, reason: str, home: Home = DEFAULT_HOME, json: Json
         raise UsageError(f"--older-than {older_than}: {error}") from error
     if not reason.strip():
         raise UsageError("--reason: say why the records are removed")
-    try:
-        cutoff = datetime.now(UTC) - timedelta(seconds=age_s)
-    except OverflowError as error:
-        raise UsageError(f"--older-than {older_than}: there was no such time") from error
+    cutoff = datetime.now(UTC) - timedelta(seconds=age_s)
     pruned = prune_ledger(open_existing_store(home.resolve()), cutoff=cutoff, reason=reason.strip())
     if json:
         print_json(

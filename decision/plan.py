@@ -11,6 +11,7 @@ from decision.collect import Collect
 from decision.criteria import Criterion, problems_of
 from decision.levels import LEVELS, Level
 from decision.objectives import Slo, Stage
+from decision.previous_report import PreviousReport
 from decision.quantities import DurationS, Share
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -234,6 +235,7 @@ class Plan(_Part):
     waivers: WaiverRule = WaiverRule()
     rollout: RolloutSpec
     schedule: Schedule
+    previous_report: PreviousReport | None = None
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Plan":
@@ -273,6 +275,7 @@ def _wrong_claims(plan: Plan) -> Iterator[tuple[Place, str]]:
 
 
 def _wrong_claim_references(plan: Plan) -> Iterator[tuple[Place, str]]:
+    statements = plan.previous_report.statements if plan.previous_report else ()
     references: list[tuple[Place, tuple[str, ...]]] = [
         *((("summary", i, "claims"), group.claims) for i, group in enumerate(plan.summary)),
         *(
@@ -282,6 +285,7 @@ def _wrong_claim_references(plan: Plan) -> Iterator[tuple[Place, str]]:
         ),
         *((("risks", i, "proven_by"), risk.proven_by) for i, risk in enumerate(plan.risks)),
         *((("contingencies", i, "proven_by"), c.proven_by) for i, c in enumerate(plan.contingencies)),
+        *((("previous_report", "statements", i, "claims"), s.claims) for i, s in enumerate(statements)),
     ]
     known = {claim.id for claim in plan.claims}
     for place, claims in references:

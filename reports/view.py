@@ -14,6 +14,7 @@ from reports.sections.evidence import EvidencePart, Fact, evidence_part
 from reports.sections.groups import AchievementsPart, achievements
 from reports.sections.header import HeaderPart, header_part
 from reports.sections.next_steps import NextStepsPart, next_steps
+from reports.sections.previous_report import PreviousReportPart, previous_report_part
 from reports.sections.risks import RisksPart, risks_part
 from reports.sections.summary import SummaryPart, summary_part
 
@@ -27,7 +28,7 @@ class ClosingPart(Part):
 
 
 class ReportView(Part):
-    """The whole report, in the order of its sections."""
+    """The whole report, in the order of its sections; ``previous_report`` is None when the plan names none."""
 
     exit_code: int
     header: HeaderPart
@@ -36,6 +37,7 @@ class ReportView(Part):
     risks: RisksPart
     authorization: AuthorizationPart
     next_steps: NextStepsPart
+    previous_report: PreviousReportPart | None
     evidence: EvidencePart
     closing: ClosingPart
 
@@ -53,6 +55,7 @@ def build_view(plan_file: PlanFile, decision: Decision, records: Sequence[Record
         risks=risks_part(decision, claims),
         authorization=authorization_part(plan, decision, claims),
         next_steps=next_steps(plan, decision, records),
+        previous_report=previous_report_part(plan.previous_report, claims) if plan.previous_report else None,
         evidence=evidence_part(plan, decision, claims, records, run),
         closing=_closing(decision, list(claims.values())),
     )

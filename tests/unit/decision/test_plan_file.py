@@ -45,6 +45,46 @@ def test_a_wrong_plan_names_the_place_and_what_was_expected(plan_path: Path, old
     assert str(plan_path) in str(caught.value)
 
 
+_BECAME = (
+    "plan.yaml:41: previous_report.statements.0: expected exactly one of claims, derived and dropped, and not empty"
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("{lines: 22, says: All of it}", _BECAME),
+        ("{lines: 22, says: All of it, claims: []}", _BECAME),
+        ("{lines: 22, says: All of it, dropped: ' '}", _BECAME),
+        ("{lines: 22, says: All of it, claims: [works], dropped: no}", _BECAME),
+        ("{lines: 22, says: All of it, derived: the risk, dropped: no}", _BECAME),
+        (
+            "{lines: 22, says: It, claims: [works, wroks]}",
+            "plan.yaml:41: previous_report.statements.0.claims: there is no claim",
+        ),
+        (
+            "{lines: p. 22, says: It, claims: [works]}",
+            "plan.yaml:41: previous_report.statements.0.lines: expected lines such as 22",
+        ),
+        ("{lines: 22, claims: [works]}", "statements.0.says: is missing"),
+    ],
+)
+def test_a_statement_of_the_previous_report_became_exactly_one_thing(
+    plan_path: Path, statement: str, expected: str
+) -> None:
+    plan_path.write_text(f"{PLAN}previous_report:\n  title: Old\n  statements:\n    - {statement}\n")
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_path)
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_previous_report_without_statements_is_an_error(plan_path: Path) -> None:
+    plan_path.write_text(f"{PLAN}previous_report: {{title: Old, statements: []}}\n")
+    with pytest.raises(PlanError, match="previous_report: expected at least one statement"):
+        read_plan(plan_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"[1, 2]", b"a: [", b"\xff\xfe", b"a: &x [*x]"])
 def test_what_is_no_plan_at_all_is_one_clear_error(plan_path: Path, content: bytes) -> None:
     plan_path.write_bytes(content)

@@ -91,6 +91,7 @@ def test_table_headers_have_a_scope_and_drawings_a_name(case: Case) -> None:
 def test_marks_always_stand_beside_their_word(case: Case) -> None:
     shown = re.findall(r'<span class="verdict ([A-Z-]+)">(.*?)</span>', render_html(case.view()))
     words = {"PROVEN": "✓ PROVEN", "REFUTED": "✗ REFUTED", "NOT-PROVEN": "… NOT PROVEN"}
+    words |= {"DERIVED": "= DERIVED", "DROPPED": "– DROPPED"}
     assert shown
     assert all(text == words[style] for style, text in shown)
 
@@ -124,7 +125,7 @@ CONTRASTS = [
     (foreground, ground)
     for foreground, grounds in {
         "text": ("ground", "card", "soft", "proven-ground", "refuted-ground", "open-ground", "waived-ground"),
-        "quiet": ("ground", "card", "refuted-ground"),
+        "quiet": ("ground", "card", "refuted-ground", "soft"),
         "accent": ("ground", "card", "refuted-ground"),
         "proven": ("ground", "card", "proven-ground"),
         "refuted": ("ground", "card", "refuted-ground"),

@@ -13,7 +13,8 @@ from reports.render import render_json, render_text
 from tests.unit.reports.conftest import PLAN_YAML, Case
 
 SECTIONS = [
-    "EXECUTIVE SUMMARY", "KEY ACHIEVEMENTS", "RISK ASSESSMENT", "DEPLOYMENT AUTHORIZATION", "NEXT STEPS", "EVIDENCE",
+    "EXECUTIVE SUMMARY", "KEY ACHIEVEMENTS", "RISK ASSESSMENT", "DEPLOYMENT AUTHORIZATION", "NEXT STEPS",
+    "WHAT THE PREVIOUS REPORT SAID", "EVIDENCE",
 ]  # fmt: skip
 HOSTILE = [
     "<script>alert(1)</script>", "\x1b[2J\x1b[31mGO\x1b[0m", "ok\n✓ FAKE: PROVEN\r\n", "\u202egnp.OG\u202c", "x" * 9999,
@@ -74,6 +75,15 @@ def test_a_past_deployment_is_said_to_be_past(case_of: Callable[..., Case]) -> N
     assert "The plan's deployment date is past" in text
 
 
+def test_a_statement_of_the_previous_report_is_quoted_and_answered(good: Case) -> None:
+    assert """\
+  70-72: 72-hour test completed, VERIFIED
+    … NOT PROVEN: foundation (PROVEN), memory-72h
+  6, 89: Report date: 16:00 UTC
+    = DERIVED: AUTHORIZATION DATE: the decision's own time
+""" in render_text(good.view())
+
+
 def test_the_text_says_how_to_verify_it(good: Case) -> None:
     text = render_text(good.view())
     assert "gonogo verify --ledger --home .gonogo" in text
@@ -92,6 +102,8 @@ def test_hostile_plan_texts_neither_break_lines_nor_reach_the_terminal(
     plan = PLAN_YAML.replace("title: Phase 4\n", f"title: {json.dumps(hostile)}\n")
     plan = plan.replace("says: Phase 1-3 foundation", f"says: {json.dumps(hostile)}")
     plan = plan.replace("mitigation: 72-hour test", f"mitigation: {json.dumps(hostile)}")
+    plan = plan.replace("says: Team training, dropped: needs attendance signed by each person",
+                        f"says: {json.dumps(hostile)}, dropped: {json.dumps('x' + hostile)}")  # fmt: skip
     assert_harmless(render_text(case_of(plan).view()))
 
 

@@ -10,7 +10,7 @@ from reports.view import ReportView
 from tests.unit.reports.conftest import NOW, PLAN_YAML, Case, make_records
 
 SOAKED_FOR_72_H = {"hours_under_load": 72.5, "growth_per_day": 0.001, "verdict": "stable"}
-SHOWN = {"PROVEN": "✓", "REFUTED": "✗", "NOT PROVEN": "…", "WAIVED": "!"}
+SHOWN = {"PROVEN": "✓", "REFUTED": "✗", "NOT PROVEN": "…", "WAIVED": "!", "DERIVED": "=", "DROPPED": "–"}
 
 
 def marked(node: Any) -> list[dict[str, Any]]:
@@ -180,6 +180,28 @@ def test_a_waived_claim_is_listed_and_marked_as_waived(case_of: Callable[..., Ca
     assert view.summary.because == "what rehearsal requires is there; 1 claim waived; not decided beyond rehearsal"
     assert "IN FORCE: data: waived by Lubit (approver)" in render_text(view)
     assert "waived by Lubit (approver)" in render_html(view)
+
+
+def test_each_statement_of_the_previous_report_stands_as_its_claims_stand(good: Case) -> None:
+    previous = good.view().previous_report
+    assert previous is not None
+    assert previous.summary == "4 statements: 2 became claims (1 proven now), 1 derived by this report, 1 dropped."
+    assert [(line.lines, line.mark, line.verdict, line.became) for line in previous.statements] == [
+        ("22", "✓", "PROVEN", "foundation"),
+        ("70-72", "…", "NOT PROVEN", "foundation (PROVEN), memory-72h"),
+        ("6, 89", "=", "DERIVED", "AUTHORIZATION DATE: the decision's own time"),
+        ("111", "–", "DROPPED", "needs attendance signed by each person"),
+    ]
+    refuted = good.changed("foundation-tests", outcome="failed", result={"failed": 1}).view().previous_report
+    assert refuted is not None
+    assert [line.verdict for line in refuted.statements[:2]] == ["REFUTED", "REFUTED"]
+
+
+def test_without_a_previous_report_there_is_no_such_section(case_of: Callable[..., Case]) -> None:
+    view = case_of(PLAN_YAML[: PLAN_YAML.index("previous_report:")]).view()
+    assert view.previous_report is None
+    assert "PREVIOUS REPORT" not in render_text(view)
+    assert "previous-report" not in render_html(view)
 
 
 def test_the_view_survives_json(bad: Case) -> None:
