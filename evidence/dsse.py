@@ -36,10 +36,14 @@ def sign(statement: dict[str, Any], key: Ed25519PrivateKey) -> bytes:
     """Sign a statement as RFC 8785 canonical JSON and return the envelope, itself canonical JSON."""
     payload = rfc8785.dumps(statement)
     signature = key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+    return _envelope(payload, signature, key_id(key.public_key()))
+
+
+def _envelope(payload: bytes, signature: bytes, keyid: str) -> bytes:
     envelope: dict[str, Any] = {
         "payload": base64.b64encode(payload).decode(),
         "payloadType": PAYLOAD_TYPE,
-        "signatures": [{"keyid": key_id(key.public_key()), "sig": base64.b64encode(signature).decode()}],
+        "signatures": [{"keyid": keyid, "sig": base64.b64encode(signature).decode()}],
     }
     return rfc8785.dumps(envelope)
 
@@ -53,22 +57,24 @@ def verify(envelope: bytes, trusted: Collection[Ed25519PublicKey]) -> tuple[dict
     """
     parsed = parse_strict(envelope)
     try:
-        payload_type = parsed["payloadType"]
         payload = base64.b64decode(parsed["payload"], validate=True)
-        (signature,) = [base64.b64decode(s["sig"], validate=True) for s in parsed["signatures"]]
+        ((keyid, signature),) = [(s["keyid"], base64.b64decode(s["sig"], validate=True)) for s in parsed["signatures"]]
+        if not isinstance(keyid, str):
+            raise TypeError("keyid")
+        canonical = _envelope(payload, signature, keyid)
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise IntegrityError("is no DSSE envelope with one signature") from error
-    if payload_type != PAYLOAD_TYPE or rfc8785.dumps(parsed) != envelope:
+    if canonical != envelope:  # also where base64 has bits to spare, which decode to the same signature
         raise IntegrityError("is no canonical in-toto envelope")
-    signed = pre_authentication_encoding(payload_type, payload)
+    signed = pre_authentication_encoding(PAYLOAD_TYPE, payload)
     for key in trusted:
         try:
             key.verify(signature, signed)
         except InvalidSignature:
             continue
-        if parsed["signatures"][0].get("keyid") != key_id(key):
+        if keyid != key_id(key):
             raise IntegrityError("names another key than the one that signed it")
-        return parse_strict(payload), key_id(key)
+        return parse_strict(payload), keyid
     raise IntegrityError("is not signed by a trusted key")
 
 

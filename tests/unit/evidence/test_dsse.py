@@ -1,6 +1,7 @@
 import base64
 import json
 import shlex
+import string
 import subprocess
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_no_byte_of_an_envelope_can_change_unnoticed() -> None:
         changed[position] ^= 1
         with pytest.raises(IntegrityError):
             verify(bytes(changed), [KEY.public_key()])
+
+
+def test_the_spare_bits_of_base64_cannot_change_unnoticed() -> None:
+    envelope = sign(STATEMENT, KEY)
+    text = json.loads(envelope)["signatures"][0]["sig"]
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    changed = text[:-3] + alphabet[alphabet.index(text[-3]) ^ 1] + "=="
+    assert base64.b64decode(changed, validate=True) == base64.b64decode(text)
+    with pytest.raises(IntegrityError, match="canonical"):
+        verify(envelope.replace(text.encode(), changed.encode()), [KEY.public_key()])
 
 
 def test_a_foreign_signature_is_refused() -> None:
