@@ -8,7 +8,7 @@ and None never satisfies a criterion.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -301,8 +301,8 @@ class ApprovalResult(Act):
 
     level: str
     word: Literal["approve", "refuse"]
-    not_before: datetime
-    not_after: datetime
+    not_before: AwareDatetime
+    not_after: AwareDatetime
     root: str
     plan_digest: str
     policy: str
@@ -315,7 +315,7 @@ class WaiverResult(Act):
 
     claim: str
     owner: str
-    expires_at: datetime
+    expires_at: AwareDatetime
 
 
 class RevocationResult(Act):

@@ -1,10 +1,9 @@
 """Records as in-toto Statements v1 (https://github.com/in-toto/attestation, spec/v1/statement.md)."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from evidence.measurement import LeftOut, Measurement, Outcome
 from evidence.record import Attachment, Record, Subject
@@ -45,8 +44,8 @@ class EvidencePredicate(_Part):
     collector: str
     outcome: Literal["passed", "failed", "inconclusive", "errored"]
     summary: str
-    started_on: datetime = Field(alias="startedOn")
-    finished_on: datetime = Field(alias="finishedOn")
+    started_on: AwareDatetime = Field(alias="startedOn")
+    finished_on: AwareDatetime = Field(alias="finishedOn")
     commit: str | None
     inputs: dict[str, str]
     parameters: dict[str, str | int | float | bool | None]
@@ -148,5 +147,5 @@ def parse_statement(statement: dict[str, Any], *, record_id: str, sequence: int,
             attachments=tuple(Attachment(a.name, a.media_type, a.sha256, a.size_bytes) for a in predicate.attachments),
             signed_by=signed_by,
         )
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise IntegrityError(f"is no evidence that this version knows: {error}") from error

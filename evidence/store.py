@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -31,58 +31,28 @@ class EvidenceStore:
     trusted: tuple[Signer, ...]
     collectors_file: Path
 
-    def record(
-        self,
-        subject: Subject,
-        collector: str,
-        inputs: Mapping[str, str],
-        measurement: Measurement,
-        *,
-        key: Ed25519PrivateKey | None = None,
-    ) -> Record:
-        """Sign a measurement and append it; its attachments are stored first. ``key`` is that of a person who acts.
+    def record(self, subject: Subject, collector: str, inputs: Mapping[str, str], measurement: Measurement) -> Record:
+        """Sign a measurement and append it; its attachments are stored first.
 
         A crash in between leaves attachments that no record names: they do no harm.
         """
-        envelope = self._sign(subject, collector, inputs, measurement, key)
-        row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
-        for attachment in measurement.attachments:
-            # Retention may have removed the same content while no record of ours named it yet; it never will from now.
-            self.attachments.put(attachment.content)
-        return self._own(envelope, measurement, row.sequence)
-
-    def draft(
-        self,
-        subject: Subject,
-        collector: str,
-        inputs: Mapping[str, str],
-        measurement: Measurement,
-        *,
-        key: Ed25519PrivateKey,
-    ) -> Record:
-        """The record that ``record`` would append, to look at before: nothing is written but its attachments."""
-        return self._own(self._sign(subject, collector, inputs, measurement, key), measurement, 0)
-
-    def _own(self, envelope: bytes, measurement: Measurement, sequence: int) -> Record:
-        """The record of an envelope that was signed here."""
-        record_id, act = hashlib.sha256(envelope).hexdigest(), measurement.kind in ACTS
-        return read_envelope(
-            envelope, [Signer((), self.key.public_key())], record_id=record_id, sequence=sequence, act=act
-        )
-
-    def _sign(
-        self,
-        subject: Subject,
-        collector: str,
-        inputs: Mapping[str, str],
-        measurement: Measurement,
-        key: Ed25519PrivateKey | None,
-    ) -> bytes:
         attachments = [
             Attachment(a.name, a.media_type, self.attachments.put(a.content), len(a.content))
             for a in measurement.attachments
         ]
-        return sign(build_statement(subject, collector, inputs, measurement, attachments), key or self.key)
+        envelope = sign(build_statement(subject, collector, inputs, measurement, attachments), self.key)
+        row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
+        for attachment in measurement.attachments:
+            # Retention may have removed the same content while no record of ours named it yet; it never will from now.
+            self.attachments.put(attachment.content)
+        own = [Signer((), self.key.public_key())]
+        return read_envelope(envelope, own, record_id=row.record_id, sequence=row.sequence, act=False)
+
+    def append_act(self, envelope: bytes) -> Record:
+        """Append what a person signed, as it is. Raises IntegrityError when it is no act that its own key signed."""
+        act = read_act(envelope)
+        row = self.ledger.append(envelope, subject=act.subject.digest, collector=act.collector, kind=act.kind)
+        return replace(act, sequence=row.sequence)
 
     def read(self, row: Row) -> Record:
         """The verified record of a row. Raises IntegrityError, also when its content was removed."""
@@ -137,6 +107,11 @@ def read_envelope(envelope: bytes, trusted: Collection[Signer], *, record_id: st
     if (record.kind in ACTS) != act:
         raise IntegrityError(f"is {record.kind} evidence, filed as something else")
     return record
+
+
+def read_act(envelope: bytes) -> Record:
+    """The verified record of an act that is in no ledger yet: its sequence is 0. Raises IntegrityError."""
+    return read_envelope(envelope, (), record_id=hashlib.sha256(envelope).hexdigest(), sequence=0, act=True)
 
 
 def stated_kind(envelope: bytes) -> str:

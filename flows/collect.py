@@ -1,4 +1,4 @@
-"""The flow that runs what is missing and leaves the decision to ``flows.authorization``."""
+"""The flow that measures what an authorization lacks, each collector by a flow of its own."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,8 +38,8 @@ _NOT_TIMED = frozenset({"test-suite", "data-quality", "documentation"})
 """Kinds that measure no latency: they may share the machine with each other. All others run alone."""
 
 
-@flow(name="authorize", flow_run_name="authorize {plan}")
-def authorize(
+@flow(name="collect", flow_run_name="collect {plan}")
+def collect(
     plan: Path, collectors: Sequence[str], profile: str = "quick", home: Path = Path(".gonogo")
 ) -> dict[str, str]:
     """Measure each of ``collectors``; returns, for those that could not be measured, why."""
