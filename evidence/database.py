@@ -160,13 +160,15 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 def _revision(connection: Connection) -> str | None:
     """The schema's revision; None when there is no table that says it."""
+    query = f"SELECT version_num FROM {VERSION_TABLE}"
     try:
-        revision: str | None = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+        revision: str | None = connection.exec_driver_sql(query).scalar()
     except (OperationalError, ProgrammingError):
         connection.rollback()
-        if inspect(connection).has_table(VERSION_TABLE):
-            raise
-        return None
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return None
+        connection.rollback()
+        revision = connection.exec_driver_sql(query).scalar()  # it has just been made, or fails for another reason
     return revision
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from evidence.ledger import Row
 from evidence.record import Record
-from evidence.results import RemovedRecord
+from evidence.results import ACTS, RemovedRecord
 
-KEPT_KINDS = frozenset({"decision", "approval", "waiver", "revocation", "retention"})
+KEPT_KINDS = ACTS | {"decision", "retention"}
 """Acts of people, and what was decided, are kept for ever."""
 
 

@@ -41,12 +41,13 @@ class EvidenceStore:
             for a in measurement.attachments
         ]
         envelope = sign(build_statement(subject, collector, inputs, measurement, attachments), self.key)
+        own, record_id = [Signer((), self.key.public_key())], hashlib.sha256(envelope).hexdigest()
+        record = read_envelope(envelope, own, record_id=record_id, sequence=0, act=False)  # or it is not appended
         row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
         for attachment in measurement.attachments:
             # Retention may have removed the same content while no record of ours named it yet; it never will from now.
             self.attachments.put(attachment.content)
-        own = [Signer((), self.key.public_key())]
-        return read_envelope(envelope, own, record_id=row.record_id, sequence=row.sequence, act=False)
+        return replace(record, sequence=row.sequence)
 
     def append_act(self, envelope: bytes) -> Record:
         """Append what a person signed, as it is. Raises IntegrityError when it is no act that its own key signed."""

@@ -1,6 +1,7 @@
 """Who authorises what, over which hash, for how long; what is missing; what the decision covers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from decision.approvals import ApprovalState, Root
 from decision.decide import Decision
@@ -154,18 +155,30 @@ def _what(plan: Plan, level: Level) -> str:
 def _window(plan: Plan, decision: Decision) -> str:
     if not is_go(decision):
         return "none"
-    levels = set(levels_up_to(decision.requested_level))
-    required = [c for c in decision.claims if c.verdict == "PROVEN" and c.valid_until and levels & set(c.gates)]
-    first = min(required, key=lambda claim: claim.valid_until or decision.decided_at, default=None)
-    if first is None or first.valid_until is None:
+    ends = list(_ends(decision))
+    if not ends:
         return "none: no claim has evidence"
-    text = (
-        f"{minute(decision.decided_at)} to {minute(first.valid_until)}, when the evidence for {first.says!r} is too old"
-    )
+    end, because = min(ends)
+    text = f"{minute(decision.decided_at)} to {minute(end)}, when {because}"
     deploy = plan.schedule.deploy
-    if decision.decided_at <= deploy <= first.valid_until:
+    if decision.decided_at <= deploy <= end:
         return f"{text}; the scheduled deployment lies inside"
     return f"{text}; the scheduled deployment ({minute(deploy)}) lies outside"
+
+
+def _ends(decision: Decision) -> Iterator[tuple[datetime, str]]:
+    """When something that the decision rests on ends: evidence, a waiver, a signature."""
+    levels = levels_up_to(decision.requested_level)
+    required = {claim.id: claim for claim in decision.claims if set(levels) & set(claim.gates)}
+    for claim in required.values():
+        if claim.verdict == "PROVEN" and claim.valid_until:
+            yield claim.valid_until, f"the evidence for {claim.says!r} is too old"
+    for waiver in decision.waivers:
+        if waiver.status == "in force" and waiver.claim in required:
+            yield waiver.expires_at, f"the waiver of {waiver.claim} ends"
+    for approval in decision.approvals:
+        if approval.status == "signed" and approval.level in levels:
+            yield approval.not_after, f"the signature of {approval.person} for level {approval.level} ends"
 
 
 def _reasons(decision: Decision, claims: Mapping[str, ClaimLine]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from decision.decide import Decision
 from decision.plan import Plan
 from decision.quantities import duration_text
 from evidence.record import Record
+from evidence.results import Act
 from reports.charts import Chart, charts_of, test_totals
 from reports.formats import short, unit_value, window
 from reports.numbers import numbers_of
@@ -107,7 +108,7 @@ def _card(record: Record, claims: Mapping[str, ClaimLine], run: RunFacts, limits
         sequence=record.sequence,
         kind=record.kind,
         collector=record.collector,
-        outcome=record.outcome,
+        outcome="signed" if isinstance(record.result, Act) else record.outcome,
         numbers=numbers_of(record),
         summary=record.summary,
         window=window(record.started_at, record.finished_at),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from evidence.database import HEAD_REVISION, VERSION_TABLE, LedgerError, metadata, open_database, writing
 from evidence.ledger import Ledger
 from evidence.migrations.upgrade import known_revisions
+from tests.integration.postgresql import Server
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,3 +67,45 @@ def test_a_file_that_is_no_database_is_refused_in_one_line_and_left_alone(tmp_pa
     with pytest.raises(LedgerError, match="cannot be opened: file is not a database"):
         Ledger(f"sqlite:///{file}")
     assert file.read_text() == "not a database " * 1000
+
+
+OPENER = """
+import os, sys, evidence.migrations.upgrade
+from evidence.ledger import Ledger
+print("ready", flush=True)
+sys.stdin.readline()
+for url in sys.argv[1:]:
+    ledger = Ledger(url)
+    ledger.append(b"%d" % os.getpid(), subject="s", collector="c", kind="k")
+    ledger.close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_processes_that_make_the_same_ledgers_at_once_all_succeed(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if kind == "postgresql":
+        server: Server = request.getfixturevalue("postgresql")
+        urls = [server.new_database() for _ in range(20)]
+    else:
+        urls = [f"sqlite:///{tmp_path / f'{n}.sqlite'}" for n in range(20)]
+    with ExitStack() as stack:
+        openers = [
+            stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", OPENER, *urls], cwd=ROOT, stdin=-1, stdout=-1, text=True)
+            )
+            for _ in range(4)
+        ]
+        for opener in openers:
+            assert opener.stdout is not None
+            assert opener.stdout.readline() == "ready\n"
+        for opener in openers:
+            assert opener.stdin is not None
+            opener.stdin.write("go\n")
+            opener.stdin.flush()
+        assert [opener.wait(60) for opener in openers] == [0] * 4
+    for url in urls:
+        ledger = Ledger(url)
+        assert [row.sequence for row in ledger.rows()] == [1, 2, 3, 4]
+        ledger.close()

@@ -1,7 +1,7 @@
 import base64
+import itertools
 import json
 import shlex
-import string
 import subprocess
 from pathlib import Path
 
@@ -47,23 +47,19 @@ def test_openssl_verifies_our_envelope(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-def test_no_byte_of_an_envelope_can_change_unnoticed() -> None:
+def test_no_bit_of_an_envelope_can_change_unnoticed() -> None:
     envelope = sign(STATEMENT, KEY)
-    for position in range(len(envelope)):
+    for position, bit in itertools.product(range(len(envelope)), range(8)):
         changed = bytearray(envelope)
-        changed[position] ^= 1
+        changed[position] ^= 1 << bit
         with pytest.raises(IntegrityError):
             verify(bytes(changed), [KEY.public_key()])
 
 
-def test_the_spare_bits_of_base64_cannot_change_unnoticed() -> None:
-    envelope = sign(STATEMENT, KEY)
-    text = json.loads(envelope)["signatures"][0]["sig"]
-    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
-    changed = text[:-3] + alphabet[alphabet.index(text[-3]) ^ 1] + "=="
-    assert base64.b64decode(changed, validate=True) == base64.b64decode(text)
-    with pytest.raises(IntegrityError, match="canonical"):
-        verify(envelope.replace(text.encode(), changed.encode()), [KEY.public_key()])
+def test_a_number_that_canonical_json_does_not_know_is_refused() -> None:
+    envelope = sign(STATEMENT, KEY)[:-1] + b',"x":9007199254740993}'
+    with pytest.raises(IntegrityError, match="no DSSE envelope"):
+        verify(envelope, [KEY.public_key()])
 
 
 def test_a_foreign_signature_is_refused() -> None:
