@@ -77,7 +77,7 @@ class Prefect:
         return self.ask("POST", path, json=body)
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
-        """Ask until the answer is not 503: with it Prefect says that its SQLite is locked, come again."""
+        """Ask until the answer is not 503, which Prefect gives for errors that its clients are to retry on."""
         answers: list[httpx.Response] = []
 
         def answered() -> bool:
