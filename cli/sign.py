@@ -17,6 +17,7 @@ from decision.levels import Level
 from decision.plan_file import read_plan
 from decision.quantities import parse_duration_s
 from evidence.keys import load_signing_key
+from evidence.moment import checked_moment
 from evidence.store import open_existing_store
 from flows.signing import (
     Accepted,
@@ -60,7 +61,7 @@ def approve_level(
     level
         The authorization level.
     root
-        At least 12 digits of the level's root, as the report that you read shows it.
+        At least 32 digits of the level's root, as the report that you read shows it.
     refuse
         Sign a refusal; it stops the release at this level until the evidence changes.
     reason
@@ -153,7 +154,7 @@ def waive_claim(
     """
     plan_file, store = read_plan(plan), open_existing_store(home.resolve())
     hand, expires_at = _hand(role, key), _time(expires)
-    envelope = sign_waiver(plan_file, hand, claim=claim, owner=owner, reason=reason, expires_at=expires_at)
+    envelope = sign_waiver(plan_file, store, hand, claim=claim, owner=owner, reason=reason, expires_at=expires_at)
     return _told(accept(plan_file, store, envelope), json)
 
 
@@ -177,11 +178,23 @@ def revoke_act(
 
 
 def _hand(role: str, key: Path) -> Hand:
-    return Hand(role, load_signing_key(key, lambda: getpass(f"Passphrase of {key}: ")))
+    return Hand(role, load_signing_key(key, lambda: _passphrase(key)))
+
+
+def _passphrase(key: Path) -> str:
+    try:
+        return getpass(f"Passphrase of {key}: ")
+    except EOFError as error:
+        raise UsageError(f"{key}: is protected by a passphrase, and nobody is there to be asked for it") from error
 
 
 def _utc(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+    if at is None:
+        return None
+    try:
+        return checked_moment(at.replace(tzinfo=UTC) if at.tzinfo is None else at)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{at}: expected a time of this century") from error
 
 
 def _time(text: str) -> datetime:

@@ -23,17 +23,24 @@ from collectors.http_requests import (
     DeclaredRequest,
     Exchange,
     open_client,
+    over,
+    played_back,
+    read_exchange,
     same_json,
     shown,
     value_at,
 )
 from collectors.openapi import Conformity, conformity, operations_of
-from evidence.measurement import AttachmentContent, LeftOut, Measurement
+from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
+from evidence.record import Record
+from evidence.replay import Attached, Recomputed, attached, attached_json
 from evidence.results import Check, ContractResult
-from processes.errors import CollectError
+from processes.errors import CollectError, IntegrityError
 from processes.target import Target
 
 _ANSWER_WITHIN_S = 10.0
+_EXCHANGES = "contract-exchanges.jsonl"
+_CHECKS = "contract-checks.json"
 
 _INTERNALS = {
     "a stack trace": r"Traceback \(most recent call last\)|\bat [\w.$]+\([\w.]+:\d+\)",
@@ -53,34 +60,71 @@ def check_contract(target: Target, checks: Sequence[Mapping[str, Any]]) -> Measu
     """
     declared = read_contract_checks(checks)
     started_at = datetime.now(UTC)
-    left_out: list[LeftOut] = []
-    details: dict[str, Check] = {}
     with open_client(target.url) as client:
         _require_reachable(client, target)
-        conversation = Conversation(client, within_s=_ANSWER_WITHIN_S)
-        for check in sorted(declared, key=lambda check: isinstance(check, OpenApiCheck)):
-            problems, observed = _problems(check, conversation, left_out)
-            text = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-            details[check.name] = Check(name=check.name, passed=not problems, observed=text or observed)
-    passed = sum(detail.passed for detail in details.values())
-    requests = len(conversation.exchanges)
+        conversation = Conversation(over(client, _ANSWER_WITHIN_S))
+        _checked(declared, conversation)
+    attachments = {
+        _EXCHANGES: "".join(json.dumps(exchange.record()) + "\n" for exchange in conversation.exchanges).encode(),
+        _CHECKS: json.dumps({"checks": [check.model_dump(mode="json") for check in declared]}, indent=1).encode(),
+    }
+    result, left_out = result_of(attachments)
     return Measurement(
-        result=ContractResult(
-            checks=len(declared),
-            passed=passed,
-            failed=len(declared) - passed,
-            requests=requests,
-            details=[details[check.name] for check in declared],
-        ),
-        outcome="passed" if passed == len(declared) else "failed",
-        summary=f"{passed} of {len(declared)} contract checks of {target.name} hold ({requests} requests)",
+        result=result,
+        outcome=_outcome(result),
+        summary=f"{result.passed} of {result.checks} contract checks of {target.name} hold "
+        f"({result.requests} requests)",
         started_at=started_at,
         finished_at=datetime.now(UTC),
         parameters={"target": target.name, "answer_within_s": _ANSWER_WITHIN_S},
         tools={"httpx": httpx.__version__},
         left_out=left_out,
-        attachments=[_exchanges(conversation.exchanges)],
+        attachments=[
+            AttachmentContent(_EXCHANGES, "application/jsonl", attachments[_EXCHANGES]),
+            AttachmentContent(_CHECKS, "application/json", attachments[_CHECKS]),
+        ],
     )
+
+
+def result_of(attachments: Attached) -> tuple[ContractResult, list[LeftOut]]:
+    """The result of the recorded exchanges: the same checks, asked of them. Raises UnrecordedError, IntegrityError."""
+    declared = read_contract_checks(attached_json(attachments, _CHECKS)["checks"])
+    lines = attached(attachments, _EXCHANGES).decode().split("\n")[:-1]
+    exchanges = [read_exchange(json.loads(line)) for line in lines]
+    conversation = Conversation(played_back(exchanges))
+    details, left_out = _checked(declared, conversation)
+    if len(conversation.exchanges) != len(exchanges):
+        raise IntegrityError(f"{len(exchanges)} exchanges were recorded, the checks need {len(conversation.exchanges)}")
+    passed = sum(detail.passed for detail in details)
+    result = ContractResult(
+        checks=len(details),
+        passed=passed,
+        failed=len(details) - passed,
+        requests=len(exchanges),
+        details=details,
+    )
+    return result, left_out
+
+
+def replay_contract(_record: Record, attachments: Attached) -> Recomputed:
+    """Result and outcome of a contract again. Raises UnrecordedError and IntegrityError."""
+    result, _ = result_of(attachments)
+    return Recomputed(result, _outcome(result))
+
+
+def _outcome(result: ContractResult) -> Outcome:
+    return "failed" if result.failed else "passed"
+
+
+def _checked(declared: Sequence[ContractCheck], conversation: Conversation) -> tuple[list[Check], list[LeftOut]]:
+    """What each check found, in the order of their declaration, and what none of them looked at."""
+    left_out: list[LeftOut] = []
+    details: dict[str, Check] = {}
+    for check in sorted(declared, key=lambda check: isinstance(check, OpenApiCheck)):
+        problems, observed = _problems(check, conversation, left_out)
+        text = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        details[check.name] = Check(name=check.name, passed=not problems, observed=text or observed)
+    return [details[check.name] for check in declared], left_out
 
 
 def _require_reachable(client: httpx.Client, target: Target) -> None:
@@ -213,8 +257,3 @@ def _openapi(check: OpenApiCheck, conversation: Conversation, left_out: list[Lef
         f"{len(called)} of {len(operations)} operations called; {len(judged)} answers as documented, "
         f"{with_schema} of them against a JSON schema",
     )
-
-
-def _exchanges(exchanges: Iterable[Exchange]) -> AttachmentContent:
-    content = "".join(json.dumps(exchange.record()) + "\n" for exchange in exchanges).encode()
-    return AttachmentContent("contract-exchanges.jsonl", "application/jsonl", content)

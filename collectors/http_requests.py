@@ -3,12 +3,14 @@
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from processes.errors import IntegrityError
 
 _LARGEST_ANSWER_BYTES = 5_000_000
 _CONNECT_S = 2.0
@@ -85,30 +87,67 @@ class Exchange:
         return f"{self.method} {self.path}"
 
     def record(self) -> dict[str, JsonValue]:
-        """What evidence keeps of it: the first 10,000 characters of the body, and no header."""
+        """What evidence keeps of it: the body, and no header."""
         return {
             "method": self.method,
             "path": self.path,
             "status": self.status,
             "media_type": self.media_type,
-            "elapsed_ms": round(self.elapsed_ms, 3),
-            "body": self.text[:10_000],
+            "elapsed_ms": self.elapsed_ms,
+            "body": self.text,
             "error": self.error,
         }
+
+
+def read_exchange(entry: Mapping[str, Any]) -> Exchange:
+    """The exchange that ``record`` kept. Raises KeyError."""
+    status, text = entry["status"], entry["body"]
+    return Exchange(
+        method=entry["method"],
+        path=entry["path"],
+        status=status,
+        media_type=entry["media_type"],
+        text=text,
+        json=MISSING if status is None else _json(text),
+        elapsed_ms=entry["elapsed_ms"],
+        error=entry["error"],
+    )
+
+
+Ask = Callable[[DeclaredRequest, Mapping[str, JsonValue]], Exchange]
+"""Sends a request, with the values saved so far filled in."""
+
+
+def over(client: httpx.Client, within_s: float) -> Ask:
+    """Ask over HTTP. A transport error or an answer later than ``within_s`` is an exchange without a status."""
+    return lambda request, saved: _send(client, request, saved, within_s)
+
+
+def played_back(exchanges: Iterable[Exchange]) -> Ask:
+    """Ask nobody: give recorded exchanges again, in their order. Raises IntegrityError for any other request."""
+    left = iter(exchanges)
+
+    def ask(request: DeclaredRequest, saved: Mapping[str, JsonValue]) -> Exchange:
+        exchange, asked = next(left, None), f"{request.method} {_filled(request.path, saved)}"
+        if exchange is None or exchange.name != asked:
+            recorded = "no more exchange" if exchange is None else exchange.name
+            raise IntegrityError(f"{asked} was to be asked next, and {recorded} was recorded")
+        return exchange
+
+    return ask
 
 
 @dataclass
 class Conversation:
     """Requests to one target in turn: what they saved, and every exchange so far."""
 
-    client: httpx.Client
-    within_s: float
+    answer: Ask
     saved: dict[str, JsonValue] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
 
     def send(self, request: DeclaredRequest) -> Exchange:
-        """Send one request. A transport error or an answer later than ``within_s`` is an exchange without a status."""
-        exchange = _send(self.client, request, self.saved, self.within_s)
+        """Send one request."""
+        exchange = self.answer(request, self.saved)
         self.exchanges.append(exchange)
         for name, path in request.save.items():
             value = value_at(exchange.json, path)
@@ -226,4 +265,4 @@ def _filled(declared: JsonValue, saved: Mapping[str, JsonValue]) -> JsonValue:
 
 
 def _since_ms(started_s: float) -> float:
-    return (time.monotonic() - started_s) * 1000
+    return round((time.monotonic() - started_s) * 1000, 3)

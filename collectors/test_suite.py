@@ -17,14 +17,17 @@ from collectors.pytest_facts import FACTS_NAME, PytestFacts, count_facts, parse_
 from collectors.result_files import begins_as_json, read_each, read_named, unique_names
 from collectors.totals import Totals, finished
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
+from evidence.record import Record
+from evidence.replay import Attached, Recomputed
 from evidence.results import TestSuiteResult
-from processes.errors import CollectError, InputError
+from processes.errors import CollectError, InputError, UnrecordedError
 from processes.supervised import supervised
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
 _ATTACHED_AT_MOST_BYTES = 64_000_000
 _LOG_NAME = "tests.log"
 _LOG_BYTES = 1_000_000
+_UNATTACHED = "result files not attached"
 
 _NO_TESTS_COLLECTED = 5
 
@@ -164,6 +167,15 @@ def recount(attachments: Mapping[str, bytes], recorded: TestSuiteResult) -> Test
     return _result(finished(totals), facts, recorded.exit_code)
 
 
+def replay_test_suite(record: Record, attachments: Attached) -> Recomputed:
+    """Result and outcome of a suite again. Raises UnrecordedError when results were too large to be attached."""
+    assert isinstance(record.result, TestSuiteResult)
+    if any(left.what == _UNATTACHED for left in record.left_out):
+        raise UnrecordedError("a file of results was too large to be attached")
+    result = recount(attachments, record.result)
+    return Recomputed(result, _outcome(result))
+
+
 def _result(xml: Totals, facts: PytestFacts | None, exit_code: int | None) -> TestSuiteResult:
     totals = count_facts(facts, xml) if facts else xml
     problems = list(totals.problems)
@@ -254,7 +266,7 @@ def _attachments(named: Sequence[tuple[str, Path]]) -> list[AttachmentContent]:
 
 def _unattached(named: Sequence[tuple[str, Path]]) -> LeftOut:
     large = sum(path.stat().st_size > _ATTACHED_AT_MOST_BYTES for _, path in named)
-    return LeftOut("result files not attached", large, f"larger than {_ATTACHED_AT_MOST_BYTES // 1_000_000} MB")
+    return LeftOut(_UNATTACHED, large, f"larger than {_ATTACHED_AT_MOST_BYTES // 1_000_000} MB")
 
 
 def _log(log: Path) -> list[AttachmentContent]:

@@ -103,51 +103,82 @@ def missing_approvals(
     """The signatures still needed. A person, and a key, counts once for a level."""
     missing: list[ApprovalNeeded] = []
     for level in LEVELS:
-        open_states = [a for a in approvals if a.level == level and a.status == "signed"]
-        # The rule with the fewest roles chooses first, so that nobody is spent where others could have signed.
-        for rule in sorted(rules.get(level, ()), key=lambda rule: len(rule.roles)):
-            signed = _take(open_states, rule)
-            names = {authority.plan.people[role].name for role in rule.roles} - {a.person for a in signed}
-            missing += [
-                ApprovalNeeded(level=level, role=" or ".join(rule.roles), person=" or ".join(sorted(names)))
-            ] * (rule.quorum - len(signed))
+        places = [rule for rule in rules.get(level, ()) for _ in range(rule.quorum)]
+        signed = [a for a in approvals if a.level == level and a.status == "signed"]
+        taken = _assign(places, signed)
+        present = {state.person for state in taken.values()}
+        missing += [
+            ApprovalNeeded(
+                level=level,
+                role=" or ".join(rule.roles),
+                person=" or ".join(sorted({authority.plan.people[role].name for role in rule.roles} - present)),
+            )
+            for place, rule in enumerate(places)
+            if place not in taken
+        ]
     return tuple(missing)
 
 
-def _take(states: list[ApprovalState], rule: ApprovalRule) -> list[ApprovalState]:
-    """Take the signatures that fulfil a rule out of ``states``, with all others of the same people and keys."""
-    taken: list[ApprovalState] = []
-    for state in list(states):
-        if len(taken) < rule.quorum and state in states and state.role in rule.roles:
-            taken.append(state)
-            states[:] = [s for s in states if s.person != state.person and s.public_key != state.public_key]
-    return taken
+def _assign(places: Sequence[ApprovalRule], signed: Sequence[ApprovalState]) -> dict[int, ApprovalState]:
+    """Fill as many places as can be with signatures of different people and keys (augmenting paths, Kuhn 1955)."""
+    people = list(_by_person(signed))
+    place_of: dict[int, int] = {}
+
+    def fill(place: int, tried: set[int]) -> bool:
+        for index, states in enumerate(people):
+            if index in tried or not any(state.role in places[place].roles for state in states):
+                continue
+            tried.add(index)
+            if index not in place_of or fill(place_of[index], tried):
+                place_of[index] = place
+                return True
+        return False
+
+    for place in range(len(places)):
+        fill(place, set())
+    return {
+        place: next(state for state in people[index] if state.role in places[place].roles)
+        for index, place in place_of.items()
+    }
+
+
+def _by_person(signed: Sequence[ApprovalState]) -> Iterator[list[ApprovalState]]:
+    """The signatures in groups that share, directly or by way of another, a name or a key."""
+    groups: list[list[ApprovalState]] = []
+    for state in signed:
+        same = [g for g in groups if any(s.person == state.person or s.public_key == state.public_key for s in g)]
+        groups = [g for g in groups if g not in same]
+        groups.append([*(s for group in same for s in group), state])
+    yield from groups
 
 
 def _judge(record: Record, later: Sequence[Record], roots: Mapping[Level, Root], authority: Authority) -> ApprovalState:
     act = record.result
     assert isinstance(act, ApprovalResult)
-    level: Level = next(level for level in LEVELS if level == act.level)
-    rule = next((r for r in authority.plan.approvals.get(level, ()) if act.role in r.roles), None)
-    not_after = min(act.not_after, record.finished_at + timedelta(seconds=rule.valid)) if rule else act.not_after
-    changed = tuple(_changes(act, roots[level]))
+    rules = [rule for rule in authority.plan.approvals.get(act.level, ()) if act.role in rule.roles]
+    valid_s = min((rule.valid for rule in rules), default=0.0)  # the strictest of all that could count it
+    not_after = min(act.not_after, record.finished_at + timedelta(seconds=valid_s))
+    changed = tuple(_changes(act, roots[act.level]))
+    refuses = act.word == "refuse"
     status: ApprovalStatus = "void"
-    if rule is None:
-        why = f"the plan asks no {act.role} for level {level}"
-    elif (objection := authority.objection(record, rule.roles)) is not None:
+    if not rules:
+        why = f"the plan asks no {act.role} for level {act.level}"
+    elif (objection := authority.objection(record, (act.role,), restrains=refuses)) is not None:
         why = objection
-    elif any(_supersedes(newer, act, rule, authority) for newer in later):
-        status, why = "superseded", "the same person signed again later"
-    elif act.root != roots[level].digest:
+    elif any(_supersedes(newer, act, authority) for newer in later):
+        status, why = "superseded", "the same role signed again later"
+    elif act.root != roots[act.level].digest:
         why = f"changed since it was signed: {'; '.join(changed) or 'what its root covers'}"
+    elif refuses:
+        status, why = "refused", act.reason
     elif authority.now < act.not_before:
         status, why = "not yet", f"counts from {act.not_before:%Y-%m-%d %H:%M} UTC"
     elif authority.now >= not_after:
         status, why = "expired", f"counted until {not_after:%Y-%m-%d %H:%M} UTC"
     else:
-        status, why = ("signed", "") if act.word == "approve" else ("refused", act.reason)
+        status, why = "signed", ""
     return ApprovalState(
-        level=level,
+        level=act.level,
         role=act.role,
         person=authority.plan.people[act.role].name if act.role in authority.plan.people else act.person,
         word=act.word,
@@ -164,13 +195,17 @@ def _judge(record: Record, later: Sequence[Record], roots: Mapping[Level, Root],
     )
 
 
-def _supersedes(newer: Record, act: ApprovalResult, rule: ApprovalRule, authority: Authority) -> bool:
-    """Whether a later act of the same role takes the place of one: only if it may speak for the role itself."""
+def _supersedes(newer: Record, act: ApprovalResult, authority: Authority) -> bool:
+    """Whether a later word of the same role takes the place of one.
+
+    A refusal gives way only to an approval that counts in full; an approval gives way to any later word that its role
+    really said, and stays so when that word is revoked or its key retires.
+    """
     later = newer.result
     return (
         isinstance(later, ApprovalResult)
         and (later.level, later.role) == (act.level, act.role)
-        and authority.objection(newer, rule.roles) is None
+        and authority.objection(newer, (act.role,), restrains=act.word == "approve" or later.word == "refuse") is None
     )
 
 

@@ -28,8 +28,12 @@ class Authority:
     revoked: Mapping[str, Record]
     now: datetime
 
-    def objection(self, record: Record, roles: Collection[str]) -> str | None:
-        """Why an act does not count for any of ``roles``; None when it does."""
+    def objection(self, record: Record, roles: Collection[str], *, restrains: bool = False) -> str | None:
+        """Why an act does not count for any of ``roles``; None when it does.
+
+        What ``restrains`` a release (a refusal, a revocation) needs a key that was allowed when it signed: that a key
+        retires must not let a release go ahead.
+        """
         act = record.result
         assert isinstance(act, Act)
         if act.role not in roles:
@@ -37,23 +41,26 @@ class Authority:
         person = self.plan.people[act.role]
         if person.machine:
             return f"{person.name} is a machine and never counts"
-        if not self._may_sign(act.role, act.public_key, record.finished_at):
+        if not self._may_sign(act, record.finished_at, still=not restrains):
             return f"the key that signed it is not allowed for {act.role}"
         if record.finished_at > self.now + CLOCK_SKEW:
             return f"signed in the future, at {record.finished_at:%Y-%m-%d %H:%M} UTC"
-        if record.record_id in self.revoked:
+        if not restrains and record.record_id in self.revoked:
             revocation = self.revoked[record.record_id].result
             assert isinstance(revocation, RevocationResult)
-            return f"revoked by {revocation.person} ({revocation.role}): {revocation.reason}"
+            name = self.plan.people[revocation.role].name
+            return f"revoked by {name} ({revocation.role}): {revocation.reason}"
         if record.signed_by in self.collected_with or person.name in self._collectors():
             return f"{person.name} collected the evidence, and whoever collects does not sign"
         return None
 
-    def _may_sign(self, role: str, public_key: str, at: datetime) -> bool:
-        """Valid when it signed, and still: the time of signing is the signer's own word."""
+    def _may_sign(self, act: Act, at: datetime, *, still: bool) -> bool:
+        """Whether the key might sign then, and (``still``) may now: the time of signing is the signer's own word."""
         return any(
-            public_text(signer.key) == public_key and signer.valid_at(at) and signer.valid_at(self.now)
-            for signer in self.signers.get(role, ())
+            public_text(signer.key) == act.public_key
+            and signer.valid_at(at)
+            and (not still or signer.valid_at(self.now))
+            for signer in self.signers.get(act.role, ())
         )
 
     def _collectors(self) -> set[str]:
@@ -66,12 +73,16 @@ class Authority:
 
 
 def authority_of(plan: Plan, signers: Signers, records: Sequence[Record], now: datetime) -> Authority:
-    """The authority at one time. ``records`` are all records of the subject, acts among them."""
+    """The authority at one time. ``records`` are all records of the subject, acts among them.
+
+    Only what lets a release go ahead can be revoked: ``objection`` does not look at the revocation of a refusal.
+    """
     collected_with = frozenset(r.signed_by for r in records if not isinstance(r.result, Act))
     nobody_revoked = Authority(plan, signers, frozenset(), {}, now)
     revoked = {
         record.result.revokes: record
         for record in records
-        if isinstance(record.result, RevocationResult) and nobody_revoked.objection(record, plan.people) is None
+        if isinstance(record.result, RevocationResult)
+        and nobody_revoked.objection(record, plan.people, restrains=True) is None
     }
     return Authority(plan, signers, collected_with, revoked, now)

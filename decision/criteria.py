@@ -43,11 +43,14 @@ class Criterion(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> "Criterion":
-        if not self.model_fields_set:
+        if not self.all_of and not self._own_limits():
             raise ValueError("a criterion needs one of at_least, at_most, within, equals, all_of")
         if self.within and self.within[0] > self.within[1]:
             raise ValueError("within expects [low, high]")
         return self
+
+    def _own_limits(self) -> bool:
+        return any(limit is not None for limit in (self.at_least, self.at_most, self.within, self.equals))
 
     def __str__(self) -> str:
         parts = []
@@ -93,7 +96,7 @@ def evaluate(field: str, criterion: Criterion, result: Result) -> CriterionResul
 
 def _flat(criterion: Criterion) -> Iterator[Criterion]:
     """The criterion's own limits, and each of those it holds."""
-    if criterion.model_fields_set - {"all_of"}:
+    if criterion._own_limits():
         yield criterion
     for part in criterion.all_of:
         yield from _flat(part)

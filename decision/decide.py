@@ -17,7 +17,7 @@ from decision.approvals import (
     root_of,
 )
 from decision.authority import Signers, authority_of
-from decision.claims import ClaimVerdict, Wanted, judge_claim
+from decision.claims import ClaimVerdict, Verdict, Wanted, judge_claim
 from decision.collect import is_added
 from decision.confidence import Confidence, confidence_of
 from decision.levels import LEVELS, Level, levels_up_to
@@ -45,7 +45,10 @@ class MissingStep(BaseModel):
 
 
 class Decision(BaseModel):
-    """The decision about one subject at one time, with everything it was derived from."""
+    """The decision about one subject at one time, with everything it was derived from.
+
+    ``measured`` are the verdicts of the claims without any waiver.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,6 +61,7 @@ class Decision(BaseModel):
     plan_digest: str
     evidence_root: str
     claims: tuple[ClaimVerdict, ...]
+    measured: dict[str, Verdict]
     invalid_records: tuple[str, ...]
     blocking: tuple[str, ...]
     confidence: Confidence
@@ -109,8 +113,9 @@ def decide(
     known = list(records)
     subject = next(iter(wanted.values())).subject
     authority = authority_of(plan, signers, known, now)
+    evidence = measurements(plan, known)
     measured = tuple(
-        judge_claim(claim, known, wanted[claim.needs], now, failures.get(claim.needs)) for claim in plan.claims
+        judge_claim(claim, evidence, wanted[claim.needs], now, failures.get(claim.needs)) for claim in plan.claims
     )
     waivers = judge_waivers(known, measured, authority)
     claims = waived(measured, waivers)
@@ -132,6 +137,7 @@ def decide(
         plan_digest=plan_digest,
         evidence_root=evidence_root([c.record_id for c in claims if c.record_id]),
         claims=claims,
+        measured={claim.id: claim.verdict for claim in measured},
         invalid_records=tuple(invalid_records),
         blocking=blocking,
         confidence=confidence_of(required, known),
@@ -144,6 +150,11 @@ def decide(
         roots=roots,
         missing=_missing_steps(plan, claims, approvals_missing),
     )
+
+
+def measurements(plan: Plan, records: Sequence[Record]) -> list[Record]:
+    """The records that are of the kind that their collector measures: whatever else bears its name is none of it."""
+    return [r for r in records if r.collector in plan.collect and plan.collect[r.collector].kind == r.kind]
 
 
 def evidence_root(record_ids: Sequence[str]) -> str:

@@ -61,12 +61,22 @@ def inputs_of(plan_file: PlanFile, collector: str) -> dict[str, str]:
 
 
 def signers_of(plan_file: PlanFile) -> dict[str, tuple[Signer, ...]]:
-    """The allowed signers of each role, as the plan's files have them now. Raises UsageError for a wrong file."""
-    return {
+    """The allowed signers of each role, as the plan's files have them now.
+
+    Raises UsageError for a wrong file, and for a key that two people share: whose word would it be?
+    """
+    signers = {
         role: read_allowed_signers(plan_file.resolve(person.signers))
         for role, person in plan_file.plan.people.items()
         if person.signers is not None
     }
+    holder: dict[bytes, str] = {}
+    for role, keys in signers.items():
+        name = plan_file.plan.people[role].name
+        for signer in keys:
+            if (other := holder.setdefault(signer.key.public_bytes_raw(), name)) != name:
+                raise UsageError(f"{plan_file.path}: {other} and {name} share a key: nobody could tell who signed")
+    return signers
 
 
 def path_digest(path: Path) -> str:

@@ -217,7 +217,7 @@ class Plan(_Part):
     release: Identifier
     title: str
     subject: SubjectSource
-    people: dict[str, Person]
+    people: dict[Identifier, Person]
     notify: tuple[str, ...] = ()
     targets: Targets
     router: RouterSpec = RouterSpec()

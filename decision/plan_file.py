@@ -19,6 +19,10 @@ class PlanError(UsageError):
     """The release plan is wrong; each line of the message names a place and what was expected."""
 
 
+_LARGEST_BYTES = 2_000_000
+_MOST_VALUES = 100_000
+
+
 @dataclass(frozen=True)
 class PlanFile:
     """A plan with the file it came from. ``digest`` is the sha256 of the file's bytes, in hex."""
@@ -48,6 +52,8 @@ def read_plan(path: Path) -> PlanFile:
 
 def parse_plan(content: bytes, path: Path) -> PlanFile:
     """Validate the bytes of a plan that came from ``path``. Raises PlanError."""
+    if len(content) > _LARGEST_BYTES:
+        raise PlanError(f"{path}: is larger than {_LARGEST_BYTES:,} bytes")
     yaml = YAML(typ="rt")
     try:
         document = yaml.load(content.decode())
@@ -58,22 +64,30 @@ def parse_plan(content: bytes, path: Path) -> PlanFile:
         raise PlanError(f"{path}:{line}: {error.problem}") from error
     except YAMLError as error:
         raise PlanError(f"{path}: is no valid YAML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a date that is none, a number too long, too deep a nesting
+        raise PlanError(f"{path}: holds a value that cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(document, CommentedMap):
         raise PlanError(f"{path}:1: expected a mapping with the keys version, release, subject, …")
     try:
-        plan = Plan.model_validate(_plain(document))
+        plan = Plan.model_validate(_plain(document, [_MOST_VALUES]))
     except ValidationError as error:
         lines = [line for details in error.errors() for line in _explain(path, document, details)]
         raise PlanError("\n".join(lines)) from error
     return PlanFile(plan=plan, path=path.resolve(), digest=hashlib.sha256(content).hexdigest())
 
 
-def _plain(node: Any) -> Any:
-    """YAML nodes as plain values (scalars of ruamel are subclasses, which strict types refuse)."""
+def _plain(node: Any, left: list[int]) -> Any:
+    """YAML nodes as plain values (scalars of ruamel are subclasses, which strict types refuse).
+
+    ``left`` holds how many values may still come: an alias of an alias of an alias can stand for millions.
+    """
+    left[0] -= 1
+    if left[0] < 0:
+        raise PlanError(f"the plan holds more than {_MOST_VALUES:,} values")
     if isinstance(node, CommentedMap):
-        return {str(key): _plain(value) for key, value in node.items()}
+        return {str(key): _plain(value, left) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
-        return [_plain(value) for value in node]
+        return [_plain(value, left) for value in node]
     for plain_type in (bool, int, float, str):
         if isinstance(node, plain_type):
             return plain_type(node)

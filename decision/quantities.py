@@ -10,14 +10,17 @@ from pydantic import BeforeValidator, PlainSerializer
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LONGEST_S = 36500 * 86400.0
 _BYTES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
 def parse_duration_s(text: object) -> float:
     """``1h30m`` → 5400.0 seconds. Raises ValueError."""
     if isinstance(text, str) and re.fullmatch(rf"(?:{_NUMBER}(?:ms|s|m|h|d|w))+", text):
-        return sum(float(n) * _SECONDS[unit] for n, unit in re.findall(rf"{_NUMBER}(ms|s|m|h|d|w)", text))
-    raise ValueError("expected a duration such as 30s, 10m, 72h or 7d")
+        seconds = sum(float(n) * _SECONDS[unit] for n, unit in re.findall(rf"{_NUMBER}(ms|s|m|h|d|w)", text))
+        if seconds <= _LONGEST_S:
+            return seconds
+    raise ValueError("expected a duration such as 30s, 10m, 72h or 7d, at most 36500d")
 
 
 def parse_ratio(text: object) -> float:
@@ -101,7 +104,9 @@ def duration_text(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-DurationS = Annotated[float, BeforeValidator(lambda v: v if isinstance(v, float) else parse_duration_s(v))]
+DurationS = Annotated[
+    float, BeforeValidator(lambda v: v if isinstance(v, float) and 0 <= v <= _LONGEST_S else parse_duration_s(v))
+]
 Share = Annotated[float, BeforeValidator(parse_ratio)]
 Number = Annotated[float, BeforeValidator(parse_number)]
 RatePerS = Annotated[float, BeforeValidator(lambda v: v if isinstance(v, float) else parse_rate_per_s(v))]

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from decision.authority import Authority
 from decision.claims import ClaimVerdict
+from decision.plan import Claim
+from evidence.dsse import json_sha256
 from evidence.record import Record
 from evidence.results import WaiverResult
 
@@ -33,33 +35,47 @@ class WaiverState(BaseModel):
 
 def judge_waivers(records: Sequence[Record], claims: Sequence[ClaimVerdict], authority: Authority) -> list[WaiverState]:
     """Every waiver of the subject, oldest first. Those that match nothing are told, too."""
-    verdicts = {claim.id: claim.verdict for claim in claims}
+    judged = {claim.id: claim for claim in claims}
     return [
-        _judge(record, record.result, verdicts, authority)
+        _judge(record, record.result, judged, authority)
         for record in sorted(records, key=lambda r: (r.finished_at, r.sequence))
         if isinstance(record.result, WaiverResult)
     ]
 
 
-def _judge(record: Record, waiver: WaiverResult, verdicts: Mapping[str, str], authority: Authority) -> WaiverState:
-    rule = authority.plan.waivers
-    expires_at = min(waiver.expires_at, record.finished_at + timedelta(seconds=rule.valid))
+def claim_digest(claim: Claim) -> str:
+    """The sha256 (hex) of a claim as the plan states it: what a waiver is an exception to."""
+    return json_sha256(claim.model_dump(mode="json"))
+
+
+def _judge(
+    record: Record, waiver: WaiverResult, claims: Mapping[str, ClaimVerdict], authority: Authority
+) -> WaiverState:
+    plan = authority.plan
+    expires_at = min(waiver.expires_at, record.finished_at + timedelta(seconds=plan.waivers.valid))
+    claim = claims.get(waiver.claim)
     status: WaiverStatus = "void"
-    if (objection := authority.objection(record, rule.roles)) is not None:
+    if (objection := authority.objection(record, plan.waivers.roles)) is not None:
         why = objection
-    elif waiver.claim not in verdicts:
+    elif claim is None:
         why = "the plan has no such claim"
+    elif claim_digest(plan.claim(waiver.claim)) != waiver.claim_digest:
+        why = "the claim is another one now than the one that was waived"
+    elif waiver.owner not in {person.name for person in plan.people.values()}:
+        why = f"its owner {waiver.owner} is no person of the plan"
     elif authority.now >= expires_at:
         status, why = "expired", f"ended on {expires_at:%Y-%m-%d %H:%M} UTC"
-    elif verdicts[waiver.claim] == "PROVEN":
+    elif claim.verdict == "PROVEN":
         status, why = "not needed", "the claim is proven"
+    elif claim.verdict == "REFUTED" and waiver.verdict != "REFUTED":
+        why = "the claim was not proven when it was waived, and is refuted now"
     else:
         status, why = "in force", ""
     return WaiverState(
         claim=waiver.claim,
         status=status,
         why=why,
-        person=waiver.person,
+        person=plan.people[waiver.role].name if waiver.role in plan.people else waiver.person,
         role=waiver.role,
         owner=waiver.owner,
         reason=waiver.reason,

@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
+from evidence.keys import is_weak
 from processes.errors import UsageError
 
 NAMESPACE = "gonogo"
@@ -59,7 +60,7 @@ def parse_allowed_signers(text: str, *, name: str) -> tuple[Signer, ...]:
 
 
 def _signers(text: str, name: str) -> Iterator[Signer]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
@@ -80,7 +81,13 @@ def _signer(line: str) -> Signer | None:
         raise ValueError(f"expected an ssh-ed25519 key, not {match['type']}")
     key = load_ssh_public_key(f"{match['type']} {match['key']}".encode())
     assert isinstance(key, Ed25519PublicKey)
-    options = dict(_options(match["options"] or ""))
+    if is_weak(key):
+        raise ValueError("this key verifies signatures that nobody made: it is of small order")
+    options = dict(found := list(_options(match["options"] or "")))
+    if len(options) != len(found):
+        raise ValueError("an option is given twice")
+    if "!" in options.get("namespaces", ""):
+        raise ValueError("namespaces that are taken out with ! are not known here")
     if not any(fnmatch.fnmatchcase(NAMESPACE, pattern) for pattern in options.get("namespaces", "*").split(",")):
         return None
     return Signer(

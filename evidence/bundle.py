@@ -11,15 +11,16 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from evidence.allowed_signers import Signer, parse_allowed_signers
-from evidence.dsse import sign, verify
+from evidence.dsse import key_id, sign, verify
 from evidence.record import Subject
 from evidence.statement import STATEMENT_TYPE, statement_subject
-from processes.errors import IntegrityError
+from processes.errors import IntegrityError, UsageError
 
 MANIFEST = "manifest.dsse.json"
 COLLECTORS = "collectors.allowed"
@@ -28,16 +29,47 @@ PREDICATE_TYPE = "urn:gonogo:bundle:v1"
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*")
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Annotations(_Strict):
+    version: str
+
+
+class _Resource(_Strict):
+    name: str
+    annotations: _Annotations
+    digest: dict[str, str] = Field(min_length=1, max_length=1)
+
+    def as_subject(self) -> Subject:
+        ((algorithm, digest),) = self.digest.items()
+        return Subject(self.name, self.annotations.version, f"{algorithm}:{digest}")
+
+
+class _Contents(_Strict):
+    facts: JsonValue
+    files: dict[str, str]
+
+
+class _Manifest(_Strict):
+    type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    predicate_type: Literal["urn:gonogo:bundle:v1"] = Field(alias="predicateType")
+    subject: list[_Resource] = Field(min_length=1, max_length=1)
+    predicate: _Contents
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose every byte fits its manifest. ``facts`` is what the manifest says besides the files.
 
-    ``signed_by`` is the id of the key that signed it; ``trusted`` are the collectors it was checked against.
+    ``signer`` made it; ``trusted`` are the collectors it was checked against.
     """
 
     files: Mapping[str, bytes]
-    facts: Mapping[str, Any]
-    signed_by: str
+    subject: Subject
+    facts: Any
+    signer: Signer
     trusted: tuple[Signer, ...]
 
     def file(self, name: str) -> bytes:
@@ -66,10 +98,13 @@ def write_bundle(
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         },
     }
+    content = _packed({**files, MANIFEST: sign(statement, key)})
     partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as stream:
-        _pack(stream, {**files, MANIFEST: sign(statement, key)})
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> Bundle:
@@ -79,9 +114,7 @@ def read_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> Bu
     is whole, and not by whom it was made.
     """
     files = _unpack(content)
-    packed = io.BytesIO()
-    _pack(packed, files)
-    if packed.getvalue() != content:
+    if _packed(files) != content:
         raise IntegrityError("the bundle is not written as gonogo writes it: it was changed")
     if MANIFEST not in files or COLLECTORS not in files:
         raise IntegrityError(f"is no bundle of gonogo: it has no {MANIFEST} or no {COLLECTORS}")
@@ -89,17 +122,17 @@ def read_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> Bu
         trusted = parse_allowed_signers(files[COLLECTORS].decode(errors="replace"), name=COLLECTORS)
     statement, signed_by = verify(files.pop(MANIFEST), [signer.key for signer in trusted])
     try:
-        if statement["predicateType"] != PREDICATE_TYPE:
-            raise IntegrityError("its manifest is something else")
-        named, facts = statement["predicate"]["files"], statement["predicate"]["facts"]
-    except (KeyError, TypeError) as error:
+        manifest = _Manifest.model_validate(statement)
+    except ValidationError as error:
         raise IntegrityError("its manifest is something else") from error
+    named = manifest.predicate.files
     for name in sorted(files.keys() | named.keys()):
         if name not in files or name not in named:
             raise IntegrityError(f"{name} is {'missing' if name in named else 'not named by the manifest'}")
         if hashlib.sha256(files[name]).hexdigest() != named[name]:
             raise IntegrityError(f"{name} was changed")
-    return Bundle(files, facts, signed_by, trusted)
+    signer = next(signer for signer in trusted if key_id(signer.key) == signed_by)
+    return Bundle(files, manifest.subject[0].as_subject(), manifest.predicate.facts, signer, trusted)
 
 
 def _pack(stream: IO[bytes], files: Mapping[str, bytes]) -> None:
@@ -108,6 +141,15 @@ def _pack(stream: IO[bytes], files: Mapping[str, bytes]) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(files[name])
             tar.addfile(info, io.BytesIO(files[name]))
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    try:
+        _pack(stream, files)
+    except (ValueError, UnicodeError) as error:  # a name that the canonical form cannot hold
+        raise IntegrityError(f"is no bundle: {error}") from error
+    return stream.getvalue()
 
 
 def _unpack(content: bytes) -> dict[str, bytes]:

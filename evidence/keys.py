@@ -63,6 +63,27 @@ def _unlock(path: Path, content: bytes, passphrase: bytes) -> SSHPrivateKeyTypes
         raise UsageError(f"{path}: the passphrase does not open this key") from error
 
 
+# The points of small order, y as 32 bytes with the sign bit off, canonical and not: libsodium refuses the same ones.
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(text)
+    for text in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+
+
+def is_weak(key: Ed25519PublicKey) -> bool:
+    """Whether the key is a point of small order, for which anybody can make signatures."""
+    raw = key.public_bytes_raw()
+    return raw[:31] + bytes([raw[31] & 0x7F]) in _SMALL_ORDER
+
+
 def public_text(key: Ed25519PublicKey) -> str:
     """The key as OpenSSH writes it: ``ssh-ed25519 AAAA…``."""
     return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
@@ -76,6 +97,8 @@ def parse_public_text(text: str) -> Ed25519PublicKey:
         raise IntegrityError("names no OpenSSH public key") from error
     if not isinstance(key, Ed25519PublicKey) or public_text(key) != text:
         raise IntegrityError("names no Ed25519 key as OpenSSH writes it")
+    if is_weak(key):
+        raise IntegrityError("names a key of small order, for which anybody can sign")
     return key
 
 

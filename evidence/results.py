@@ -8,7 +8,9 @@ and None never satisfies a criterion.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from evidence.moment import Moment
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -299,10 +301,10 @@ class ApprovalResult(Act):
     that were waived to the waiver's record id: what makes up the root beside plan and policy.
     """
 
-    level: str
+    level: Literal["rehearsal", "canary", "ab-test", "full"]
     word: Literal["approve", "refuse"]
-    not_before: AwareDatetime
-    not_after: AwareDatetime
+    not_before: Moment
+    not_after: Moment
     root: str
     plan_digest: str
     policy: str
@@ -311,11 +313,17 @@ class ApprovalResult(Act):
 
 
 class WaiverResult(Act):
-    """An exception to one claim: who sees to it that it ends, why it is made, and when it ends."""
+    """An exception to one claim: who sees to it that it ends, why it is made, and when it ends.
+
+    ``claim_digest`` (sha256 in hex) is that of the claim as the plan stated it, ``verdict`` what it was when it was
+    waived: an exception to something else, or to something worse, was not made.
+    """
 
     claim: str
+    claim_digest: str
+    verdict: Literal["REFUTED", "NOT PROVEN"]
     owner: str
-    expires_at: AwareDatetime
+    expires_at: Moment
 
 
 class RevocationResult(Act):

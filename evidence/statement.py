@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from evidence.measurement import LeftOut, Measurement, Outcome
+from evidence.moment import Moment
 from evidence.record import Attachment, Record, Subject
 from evidence.results import RESULTS, TestSuiteResult
 from processes.errors import IntegrityError
@@ -44,8 +45,8 @@ class EvidencePredicate(_Part):
     collector: str
     outcome: Literal["passed", "failed", "inconclusive", "errored"]
     summary: str
-    started_on: AwareDatetime = Field(alias="startedOn")
-    finished_on: AwareDatetime = Field(alias="finishedOn")
+    started_on: Moment = Field(alias="startedOn")
+    finished_on: Moment = Field(alias="finishedOn")
     commit: str | None
     inputs: dict[str, str]
     parameters: dict[str, str | int | float | bool | None]
@@ -121,7 +122,8 @@ def parse_statement(statement: dict[str, Any], *, record_id: str, sequence: int,
         (subject,) = statement["subject"]
         ((algorithm, digest),) = subject["digest"].items()
         raw = statement["predicate"]
-        predicate = EvidencePredicate.model_validate(raw.get("gonogo", raw))
+        own = raw["gonogo"] if statement["predicateType"] == TEST_RESULT_TYPE else raw
+        predicate = EvidencePredicate.model_validate(own)
         if statement["predicateType"] != predicate_type(predicate.kind):
             raise IntegrityError(f"is {predicate.kind} evidence under another predicate type")
         result = RESULTS[predicate.kind].model_validate(predicate.result, strict=False)
@@ -147,5 +149,5 @@ def parse_statement(statement: dict[str, Any], *, record_id: str, sequence: int,
             attachments=tuple(Attachment(a.name, a.media_type, a.sha256, a.size_bytes) for a in predicate.attachments),
             signed_by=signed_by,
         )
-    except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise IntegrityError(f"is no evidence that this version knows: {error}") from error

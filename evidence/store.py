@@ -15,9 +15,9 @@ from evidence.keys import load_or_create_key, parse_public_text, public_text, pu
 from evidence.ledger import Ledger, Row
 from evidence.measurement import Measurement
 from evidence.record import Attachment, Record, Subject
-from evidence.results import ACTS, RemovedRecord, RetentionResult
+from evidence.results import ACTS, Act, RemovedRecord, RetentionResult
 from evidence.retention import was_removed
-from evidence.statement import build_statement, parse_statement
+from evidence.statement import TEST_RESULT_TYPE, build_statement, parse_statement
 from processes.errors import IntegrityError, UsageError
 
 
@@ -59,9 +59,11 @@ class EvidenceStore:
         """The verified record of a row. Raises IntegrityError, also when its content was removed."""
         if row.envelope is None:
             raise IntegrityError("its content is missing")
-        return read_envelope(
-            row.envelope, self.trusted, record_id=row.record_id, sequence=row.sequence, act=row.kind in ACTS
-        )
+        act = row.kind in ACTS
+        record = read_envelope(row.envelope, self.trusted, record_id=row.record_id, sequence=row.sequence, act=act)
+        if (row.subject, row.collector, row.kind) != (record.subject.digest, record.collector, record.kind):
+            raise IntegrityError("the ledger files it under another subject, collector or kind than it states")
+        return record
 
     def records(self, subject: str) -> tuple[list[Record], list[str]]:
         """The verified records of a subject's digest, and the ids of those that do not verify.
@@ -103,6 +105,8 @@ def read_envelope(envelope: bytes, trusted: Collection[Signer], *, record_id: st
     signers = [Signer((), _key_of_act(envelope))] if act else trusted
     statement, signed_by = verify(envelope, [signer.key for signer in signers])
     record = parse_statement(statement, record_id=record_id, sequence=sequence, signed_by=signed_by)
+    if isinstance(record.result, Act) and key_id(parse_public_text(record.result.public_key)) != signed_by:
+        raise IntegrityError("is not signed by the key that it names")
     if not any(key_id(s.key) == signed_by and s.valid_at(record.finished_at) for s in signers):
         raise IntegrityError("was signed at a time when its key was not allowed")
     if (record.kind in ACTS) != act:
@@ -118,8 +122,9 @@ def read_act(envelope: bytes) -> Record:
 def stated_kind(envelope: bytes) -> str:
     """The kind that an unverified envelope says it is; ``read_envelope`` refuses one that says so wrongly."""
     try:
-        predicate = unverified_payload(envelope)["predicate"]
-        return str(predicate.get("gonogo", predicate)["kind"])
+        statement = unverified_payload(envelope)
+        suite = statement["predicateType"] == TEST_RESULT_TYPE
+        return str((statement["predicate"]["gonogo"] if suite else statement["predicate"])["kind"])
     except (KeyError, TypeError, AttributeError) as error:
         raise IntegrityError("states no kind of evidence") from error
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evidence.ledger import GENESIS, Row, chain_hash
-from evidence.record import Record
 from evidence.results import RemovedRecord
 from evidence.retention import was_removed
 from evidence.store import EvidenceStore
@@ -58,7 +57,6 @@ def _verify_place(row: Row, *, expected_sequence: int, previous: str) -> None:
 def _verify_content(store: EvidenceStore, row: Row, named: Mapping[str, RemovedRecord]) -> int:
     """Verify signature, columns and attachments, and return how many attachments there were."""
     record = store.read(row)
-    _verify_columns(row, record)
     if was_removed(row, named):
         return 0  # a removal that was cut off: its attachments may be gone already
     for attachment in record.attachments:
@@ -66,8 +64,3 @@ def _verify_content(store: EvidenceStore, row: Row, named: Mapping[str, RemovedR
         if len(content) != attachment.size_bytes:
             raise IntegrityError(f"attachment {attachment.name} has another size")
     return len(record.attachments)
-
-
-def _verify_columns(row: Row, record: Record) -> None:
-    if (row.subject, row.collector, row.kind) != (record.subject.digest, record.collector, record.kind):
-        raise IntegrityError("the ledger files it under another subject, collector or kind than it states")

@@ -3,7 +3,7 @@
 import importlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,14 @@ from typing import Any
 import pandas as pd
 
 from evidence.measurement import AttachmentContent, Measurement, Outcome
+from evidence.record import Record
+from evidence.replay import Attached, Recomputed, attached_json, text
 from evidence.results import Check, DataQualityResult
 from processes.errors import CollectError, UsageError
 
 _SHOWN = 5
+_VALIDATION = "validation.json"
+_BAD_ROWS_KEPT = 1000
 
 
 def check_data(suite: str, data: Path, *, work_dir: Path) -> Measurement:  # noqa: ARG001 - as every collector
@@ -27,31 +31,43 @@ def check_data(suite: str, data: Path, *, work_dir: Path) -> Measurement:  # noq
     expectations = _expectations(suite)
     frame = _read(data)
     results = _validate(frame, expectations, data.stem)
-    details = [_detail(result) for result in results]
-    errored = sum(_raised(result) for result in results)
-    passed = sum(detail.passed for detail in details)
-    bad_rows = sorted({index for result in results for index in _unexpected_rows(result)})
-    result = DataQualityResult(
-        dataset=data.name,
-        rows=len(frame),
-        expectations=len(expectations),
-        passed=passed,
-        failed=len(details) - passed - errored,
-        errored=errored,
-        unexpected_rows=len(bad_rows),
-        details=details,
-    )
+    content = _described(results, len(frame))
+    result = result_of(json.loads(content), data.name)
+    attachments = [AttachmentContent(_VALIDATION, "application/json", content), *_bad_rows(frame, results)]
     return Measurement(
         result=result,
         outcome=_outcome(result),
-        summary=f"{data.name}: {passed} of {len(expectations)} expectations hold on {len(frame)} rows"
-        + (f", {len(bad_rows)} rows unexpected" if bad_rows else ""),
+        summary=f"{data.name}: {result.passed} of {result.expectations} expectations hold on {result.rows} rows"
+        + (f", {result.unexpected_rows} rows unexpected" if result.unexpected_rows else ""),
         started_at=started_at,
         finished_at=datetime.now(UTC),
         parameters={"suite": suite, "data": data.name},
         tools=_tools(),
-        attachments=_attachments(frame, results, bad_rows),
+        attachments=attachments,
     )
+
+
+def result_of(validation: Mapping[str, Any], dataset: str) -> DataQualityResult:
+    """The counts of what the attached validation says of each expectation: the data itself is not attached."""
+    results = validation["results"]
+    errored = sum(result["raised"] is True for result in results)
+    passed = sum(result["success"] is True for result in results)
+    return DataQualityResult(
+        dataset=dataset,
+        rows=validation["rows"],
+        expectations=len(results),
+        passed=passed,
+        failed=len(results) - passed - errored,
+        errored=errored,
+        unexpected_rows=len({row for result in results for row in result["unexpected_rows"]}),
+        details=[Check(name=r["name"], passed=r["success"], observed=r["observed"]) for r in results],
+    )
+
+
+def replay_data_quality(record: Record, attachments: Attached) -> Recomputed:
+    """Result and outcome again, from what was seen of each expectation. Raises UnrecordedError."""
+    result = result_of(attached_json(attachments, _VALIDATION), text(record, "data"))
+    return Recomputed(result, _outcome(result))
 
 
 def _expectations(suite: str) -> Sequence[Any]:
@@ -97,16 +113,11 @@ def _raised(result: Any) -> bool:
     return any(bool(one.get("raised_exception")) for one in info.values() if isinstance(one, dict))
 
 
-def _detail(result: Any) -> Check:
-    config = result.expectation_config
+def _name_of(config: Any) -> str:
     kwargs = {key: value for key, value in config.kwargs.items() if key != "batch_id"}
-    return Check(name=_name(config.type, kwargs), passed=bool(result.success), observed=_observed(result))
-
-
-def _name(expectation: str, kwargs: dict[str, Any]) -> str:
     columns = [str(kwargs[key]) for key in ("column", "column_A", "column_B") if key in kwargs]
     condition = f" where {kwargs['row_condition']}" if kwargs.get("row_condition") else ""
-    return f"{' and '.join(columns) or 'table'}: {expectation.removeprefix('expect_').replace('_', ' ')}{condition}"
+    return f"{' and '.join(columns) or 'table'}: {config.type.removeprefix('expect_').replace('_', ' ')}{condition}"
 
 
 def _observed(result: Any) -> str:
@@ -138,14 +149,25 @@ def _tools() -> dict[str, str]:
     return {"great-expectations": gx.__version__, "pandas": pd.__version__}
 
 
-def _attachments(frame: pd.DataFrame, results: Sequence[Any], bad_rows: Sequence[int]) -> list[AttachmentContent]:
+def _described(results: Sequence[Any], rows: int) -> bytes:
+    """What was seen of each expectation, as it is attached."""
     described = [
-        {"expectation": r.expectation_config.to_json_dict(), "success": bool(r.success), "observed": _observed(r)}
-        for r in results
+        {
+            "name": _name_of(result.expectation_config),
+            "expectation": result.expectation_config.to_json_dict(),
+            "success": bool(result.success),
+            "raised": _raised(result),
+            "observed": _observed(result),
+            "unexpected_rows": list(_unexpected_rows(result)),
+        }
+        for result in results
     ]
-    text = json.dumps(described, indent=1, ensure_ascii=False, default=str)
-    attachments = [AttachmentContent("validation.json", "application/json", text.encode())]
-    if bad_rows:
-        rows = frame.loc[list(bad_rows[:1000])].to_csv(index=True)
-        attachments.append(AttachmentContent("unexpected-rows.csv", "text/csv", rows.encode()))
-    return attachments
+    return json.dumps({"rows": rows, "results": described}, indent=1, ensure_ascii=False, default=str).encode()
+
+
+def _bad_rows(frame: pd.DataFrame, results: Sequence[Any]) -> list[AttachmentContent]:
+    bad_rows = sorted({index for result in results for index in _unexpected_rows(result)})
+    if not bad_rows:
+        return []
+    rows = frame.loc[bad_rows[:_BAD_ROWS_KEPT]].to_csv(index=True)
+    return [AttachmentContent("unexpected-rows.csv", "text/csv", rows.encode())]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from decision.claims import newest_usable
 from decision.collect import LoadCollect, SoakCollect, is_added
-from decision.decide import Decision, decide
+from decision.decide import Decision, decide, measurements
 from decision.inputs import signers_of, subject_of, wanted_of
 from decision.levels import Level
 from decision.plan_file import PlanFile
@@ -50,7 +50,7 @@ def pending(
     """
     now = now or datetime.now(UTC)
     wanted = wanted_of(plan_file)
-    records, _ = store.records(subject_of(plan_file).digest)
+    records = measurements(plan_file.plan, store.records(subject_of(plan_file).digest)[0])
     missing, fresh = [], []
     for name in plan_file.plan.collect:
         ages = [c.max_age for c in plan_file.plan.claims if c.needs == name]

@@ -4,9 +4,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from decision.authority import CLOCK_SKEW
 from decision.claims import Wanted
 from decision.decide import Decision, decide
 from decision.inputs import subject_of, wanted_of
@@ -16,7 +19,8 @@ from decision.verification_summary import verification_summary
 from evidence.allowed_signers import Signer, parse_allowed_signers
 from evidence.bundle import COLLECTORS, Bundle, read_bundle, write_bundle
 from evidence.dsse import canonical_json, sign, verify
-from evidence.record import Record, Subject
+from evidence.moment import Moment
+from evidence.record import Record
 from evidence.results import ACTS
 from evidence.store import EvidenceStore, read_envelope, stated_kind
 from flows.authorization import Conclusion, conclude
@@ -34,7 +38,6 @@ class BundleVerification:
     """A bundle that is whole, and whose decision was derived again."""
 
     bundle: Bundle
-    subject: Subject
     decision: Decision
     records: tuple[Record, ...]
     attachments: Mapping[str, bytes]
@@ -75,22 +78,50 @@ def verify_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> 
     the first thing that does not fit, and UsageError when that is the plan or a signers file inside.
     """
     bundle = read_bundle(content, trusted)
-    records = _records(bundle)
+    try:
+        facts = _Facts.model_validate(bundle.facts)
+        plan_file = parse_plan(bundle.file("plan.yaml"), Path("plan.yaml"))
+        signers = _signers(bundle, plan_file)
+        records = _records(bundle)
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise IntegrityError(
+            f"it does not say what its decision was made from: {str(error).splitlines()[0]}"
+        ) from error
+    _one_subject(bundle, plan_file, facts, records)
+    if not bundle.signer.valid_at(facts.decided_at) or facts.decided_at > datetime.now(UTC) + CLOCK_SKEW:
+        raise IntegrityError("was signed at a time when its key was not allowed, or in the future")
     attachments = _attachments(bundle, records)
-    plan_file = parse_plan(bundle.file("plan.yaml"), Path("plan.yaml"))
-    decision = _decide_again(bundle, plan_file, records)
+    decision = decide(
+        plan_file.plan,
+        records,
+        {name: Wanted(wanted.subject, wanted.inputs) for name, wanted in facts.wanted.items()},
+        level=facts.level,
+        now=facts.decided_at,
+        plan_digest=plan_file.digest,
+        invalid_records=facts.invalid_records,
+        signers=signers,
+    )
     if canonical_json(decision.model_dump(mode="json")) != bundle.file("decision.json"):
         raise IntegrityError(f"its decision does not follow from its evidence, which gives {decision.decision}")
-    subject = records[0].subject
-    run = _run_facts(bundle.facts)
+    run = RunFacts(**{**dict(facts.run), "made_now": frozenset(facts.run.made_now)})
     view = build_view(plan_file, decision, records, run)
     for name, render in _RENDERED.items():
         if render(view).encode() != bundle.file(name):
             raise IntegrityError(f"{name} is not what this version of gonogo says of its evidence")
-    summary, _ = verify(bundle.file(_SUMMARY), [signer.key for signer in bundle.trusted])
-    if summary != verification_summary(decision, subject, run.gonogo_version):
+    summary, _ = verify(bundle.file(_SUMMARY), [bundle.signer.key])
+    if summary != verification_summary(decision, bundle.subject, run.gonogo_version):
         raise IntegrityError("its verification summary says something else than its decision")
-    return BundleVerification(bundle, subject, decision, records, attachments)
+    return BundleVerification(bundle, decision, records, attachments)
+
+
+def _one_subject(bundle: Bundle, plan_file: PlanFile, facts: "_Facts", records: tuple[Record, ...]) -> None:
+    """Manifest, plan, records and what was wanted must all speak of the same subject."""
+    subject, spec = bundle.subject, plan_file.plan.subject
+    digests = {r.subject.digest for r in records} | {wanted.subject for wanted in facts.wanted.values()}
+    if (subject.name, subject.version) != (spec.name, spec.version) or digests != {subject.digest}:
+        raise IntegrityError("its manifest, plan and records speak of different subjects")
+    if facts.wanted.keys() != plan_file.plan.collect.keys():
+        raise IntegrityError("its manifest and its plan name different collectors")
 
 
 def _signer_files(plan_file: PlanFile) -> dict[str, bytes]:
@@ -113,11 +144,45 @@ def _facts(plan_file: PlanFile, decision: Decision, run: RunFacts) -> dict[str, 
     }
 
 
-def _run_facts(facts: Mapping[str, Any]) -> RunFacts:
-    try:
-        return RunFacts(**{**facts["run"], "made_now": frozenset(facts["run"]["made_now"])})
-    except (KeyError, TypeError) as error:
-        raise IntegrityError("its manifest does not say how its report was made") from error
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Wanted(_Model):
+    subject: str
+    inputs: dict[str, str]
+
+
+class _Run(_Model):
+    gonogo_version: str
+    host: str
+    home: str
+    ledger: str
+    router: str | None
+    metric_source: str | None
+    made_now: tuple[str, ...]
+
+
+class _Facts(_Model):
+    """What the manifest says besides the files, as ``_facts`` writes it."""
+
+    level: Level
+    decided_at: Moment
+    invalid_records: tuple[str, ...]
+    wanted: dict[str, _Wanted]
+    run: _Run
+
+
+def _signers(bundle: Bundle, plan_file: PlanFile) -> dict[str, tuple[Signer, ...]]:
+    """The allowed signers of each role of the plan; a file for anybody else has no place here."""
+    roles = {role for role, person in plan_file.plan.people.items() if person.signers is not None}
+    signers: dict[str, tuple[Signer, ...]] = dict.fromkeys(roles, ())
+    for name, content in bundle.folder("signers"):
+        role = name.removesuffix(".allowed")
+        if role not in roles:
+            raise IntegrityError(f"signers/{name} is for no role of the plan")
+        signers[role] = parse_allowed_signers(content.decode(), name=f"signers/{name}")
+    return signers
 
 
 def _records(bundle: Bundle) -> tuple[Record, ...]:
@@ -128,7 +193,7 @@ def _records(bundle: Bundle) -> tuple[Record, ...]:
         raise IntegrityError("its chain names a record twice")
     records = []
     for name, envelope in bundle.folder("records"):
-        record_id = PurePosixPath(name).stem
+        record_id = name.removesuffix(".json")
         if record_id != hashlib.sha256(envelope).hexdigest() or record_id not in sequence_of:
             raise IntegrityError(f"record {record_id[:12]} is not the one that its name says, or not in the chain")
         act = stated_kind(envelope) in ACTS
@@ -137,8 +202,6 @@ def _records(bundle: Bundle) -> tuple[Record, ...]:
         )
     if not records:
         raise IntegrityError("it holds no record: nothing is shown by it")
-    if len({record.subject.digest for record in records}) != 1:
-        raise IntegrityError("it holds records of several subjects")
     return tuple(sorted(records, key=lambda record: record.sequence))
 
 
@@ -153,25 +216,3 @@ def _attachments(bundle: Bundle, records: tuple[Record, ...]) -> dict[str, bytes
         if hashlib.sha256(content).hexdigest() != sha256 or len(content) != named[sha256].size_bytes:
             raise IntegrityError(f"attachment {sha256[:12]} is not the one that its record names")
     return attachments
-
-
-def _decide_again(bundle: Bundle, plan_file: PlanFile, records: tuple[Record, ...]) -> Decision:
-    facts = bundle.facts
-    signers = {
-        name.removesuffix(".allowed"): parse_allowed_signers(content.decode(), name=f"signers/{name}")
-        for name, content in bundle.folder("signers")
-    }
-    roles = [role for role, person in plan_file.plan.people.items() if person.signers is not None]
-    try:
-        return decide(
-            plan_file.plan,
-            records,
-            {name: Wanted(**wanted) for name, wanted in facts["wanted"].items()},
-            level=facts["level"],
-            now=datetime.fromisoformat(facts["decided_at"]),
-            plan_digest=plan_file.digest,
-            invalid_records=facts["invalid_records"],
-            signers={role: signers.get(role, ()) for role in roles},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise IntegrityError("its manifest does not say what the decision was made from") from error

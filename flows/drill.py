@@ -74,5 +74,4 @@ def _external_api(step: Step[DrillCollect]) -> Measurement:
         faults=step.collect.faults,
         journey=step.collect.requests,
         answer_within_ms=step.collect.answer_within * 1000,
-        work_dir=step.work_dir,
     )

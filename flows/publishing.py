@@ -43,7 +43,7 @@ def waits_for(plan_file: PlanFile, decision: Decision, objection: str | None) ->
         " look into the ledger again:"
     )
     commands = [
-        f"gonogo approve {plan_file.path.name} --level {root.level} --role ROLE --key FILE --root {root.digest[:12]}"
+        f"gonogo approve {plan_file.path.name} --level {root.level} --role ROLE --key FILE --root {root.digest}"
         f" --request request-{root.level}.json"
         for root in _roots(decision)
     ]

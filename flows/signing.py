@@ -6,16 +6,18 @@ Signing needs no ledger: it makes an envelope. ``accept`` alone takes one into a
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from decision.approvals import POLICY, Root, root_digest
-from decision.authority import CLOCK_SKEW, authority_of
+from decision.authority import authority_of
 from decision.decide import Decision
 from decision.inputs import signers_of, subject_of
 from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan_file import PlanFile
+from decision.waivers import claim_digest
 from evidence.dsse import parse_strict, sign, unverified_payload
 from evidence.keys import public_text
 from evidence.measurement import Measurement
@@ -26,7 +28,7 @@ from evidence.store import EvidenceStore, read_act
 from flows.authorization import conclude
 from processes.errors import IntegrityError, UsageError
 
-_ROOT_PREFIX_AT_LEAST = 12
+_ROOT_PREFIX_AT_LEAST = 32
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,7 @@ def sign_approval(
     rule = next((r for r in plan_file.plan.approvals.get(level, ()) if hand.role in r.roles), None)
     if rule is None:
         raise UsageError(f"the plan asks no {hand.role} to sign level {level}")
-    if refuse and not reason:
-        raise UsageError("say with --reason why you refuse")
+    reason = _reason(reason, needed=refuse)
     not_before = not_before or now
     not_after = not_after or not_before + timedelta(seconds=rule.valid)
     if not_after <= max(not_before, now) or not_after > now + timedelta(seconds=rule.valid):
@@ -119,33 +120,55 @@ def sign_approval(
     envelope = _sign(plan_file, hand, act, now)
     # All that can be known without a ledger; who collected, and what was revoked, is seen when it is accepted.
     authority = authority_of(plan_file.plan, signers_of(plan_file), (), now)
-    if objection := authority.objection(read_act(envelope), rule.roles):
+    if objection := authority.objection(read_act(envelope), (hand.role,), restrains=refuse):
         raise UsageError(f"this signature would not count: {objection}")
     return envelope
 
 
-def sign_waiver(plan_file: PlanFile, hand: Hand, *, claim: str, owner: str, reason: str, expires_at: datetime) -> bytes:
+def sign_waiver(
+    plan_file: PlanFile, store: EvidenceStore, hand: Hand, *, claim: str, owner: str, reason: str, expires_at: datetime
+) -> bytes:
     """The envelope of an exception to one claim. Raises UsageError when the plan allows no such exception."""
     now, rule = datetime.now(UTC), plan_file.plan.waivers
     if claim not in {c.id for c in plan_file.plan.claims}:
         raise UsageError(f"the plan has no claim {claim!r}; it has {', '.join(c.id for c in plan_file.plan.claims)}")
     if owner not in plan_file.plan.people:
         raise UsageError(f"--owner {owner}: expected a role of the plan: {', '.join(plan_file.plan.people)}")
+    reason = _reason(reason, needed=True)
     if not now < expires_at <= now + timedelta(seconds=rule.valid):
         raise UsageError(f"--expires: expected a time within {rule.valid / 86400:g} days from now")
-    name = plan_file.plan.people[owner].name
-    act = WaiverResult(**_of(plan_file, hand, reason), claim=claim, owner=name, expires_at=expires_at)
+    act = WaiverResult(
+        **_of(plan_file, hand, reason),
+        claim=claim,
+        claim_digest=claim_digest(plan_file.plan.claim(claim)),
+        verdict=_waivable(plan_file, store, claim, now),
+        owner=plan_file.plan.people[owner].name,
+        expires_at=expires_at,
+    )
     return _sign(plan_file, hand, act, now)
 
 
+def _waivable(plan_file: PlanFile, store: EvidenceStore, claim: str, now: datetime) -> Literal["REFUTED", "NOT PROVEN"]:
+    """What is waived: the verdict of the claim now, without the waivers that it has. Raises UsageError for PROVEN."""
+    verdict = conclude(plan_file, store, level="full", now=now).decision.measured[claim]
+    if verdict not in ("REFUTED", "NOT PROVEN"):
+        raise UsageError(f"{claim} is proven: there is nothing to waive")
+    return verdict
+
+
 def sign_revocation(plan_file: PlanFile, store: EvidenceStore, hand: Hand, *, record: str, reason: str) -> bytes:
-    """The envelope of the end of an approval or waiver, named by the beginning of its id. Raises UsageError."""
+    """The envelope of the end of an approval or waiver, named by the beginning of its id. Raises UsageError.
+
+    A refusal cannot be revoked: its signer may say another word, or the evidence may change.
+    """
+    reason = _reason(reason, needed=True)
     records, _ = store.records(subject_of(plan_file).digest)
-    found = [
-        r for r in records if r.record_id.startswith(record) and isinstance(r.result, ApprovalResult | WaiverResult)
-    ]
+    acts = [r for r in records if isinstance(r.result, ApprovalResult | WaiverResult)]
+    found = [r for r in acts if r.record_id.startswith(record)]
     if len(found) != 1:
         raise UsageError(f"{record}: {len(found)} approvals or waivers of this subject begin with it")
+    if _refuses(found[0]):
+        raise UsageError(f"{record}: a refusal cannot be revoked; who refused may approve instead")
     act = RevocationResult(**_of(plan_file, hand, reason), revokes=found[0].record_id)
     return _sign(plan_file, hand, act, datetime.now(UTC))
 
@@ -180,37 +203,35 @@ def _act_in(envelope: bytes, plan_file: PlanFile) -> Record:
 
 
 def _examine(plan_file: PlanFile, store: EvidenceStore, act: Record) -> None:
-    now = datetime.now(UTC)
-    if act.finished_at > now + CLOCK_SKEW:  # asked first: the decision reckons with the time
-        objection: str | None = f"signed in the future, at {act.finished_at:%Y-%m-%d %H:%M} UTC"
-    else:
-        objection = _objection(plan_file, store, act, now)
-    if objection:
+    if objection := _objection(plan_file, store, act, datetime.now(UTC)):
         raise UsageError(f"this signature would not count: {objection}")
 
 
 def _objection(plan_file: PlanFile, store: EvidenceStore, act: Record, now: datetime) -> str | None:
     """Why an act would count for nothing: the decision itself is asked, as if the ledger held the act."""
-    level = getattr(act.result, "level", LEVELS[-1])
-    if level not in LEVELS:
-        return f"there is no level {level}"
     known, _ = store.records(act.subject.digest)
+    level = act.result.level if isinstance(act.result, ApprovalResult) else LEVELS[-1]
     decision = conclude(plan_file, store, level=level, also=[act], now=now).decision
     match act.result:
         case ApprovalResult():
             state = next(a for a in decision.approvals if a.record_id == act.record_id)
             if state.status in ("void", "superseded", "expired"):
                 return state.why
-            return _not_ready(decision, level) if act.result.word == "approve" else None
+            return None if _refuses(act) else _not_ready(decision, level)
         case WaiverResult():
             waiver = next(w for w in decision.waivers if w.record_id == act.record_id)
-            return waiver.why if waiver.status in ("void", "expired") else None
+            return None if waiver.status == "in force" else waiver.why
         case RevocationResult():
-            if act.result.revokes not in {r.record_id for r in known if isinstance(r.result, Act)}:
-                return "the ledger holds nothing that it revokes"
-            authority = authority_of(plan_file.plan, signers_of(plan_file), [*known, act], now)
-            return authority.objection(act, plan_file.plan.people)
+            named = [r for r in known if r.record_id == act.result.revokes]
+            if not any(isinstance(r.result, ApprovalResult | WaiverResult) and not _refuses(r) for r in named):
+                return "the ledger holds no approval or waiver that it revokes"
+            authority = authority_of(plan_file.plan, signers_of(plan_file), known, now)
+            return authority.objection(act, plan_file.plan.people, restrains=True)
     return "it is no act that this version knows"
+
+
+def _refuses(record: Record) -> bool:
+    return isinstance(record.result, ApprovalResult) and record.result.word == "refuse"
 
 
 def _not_ready(decision: Decision, level: Level) -> str | None:
@@ -220,6 +241,17 @@ def _not_ready(decision: Decision, level: Level) -> str | None:
         return None
     what = ", ".join(open_claims) or "the ledger holds records that do not verify"
     return f"level {level} is not ready to be signed: not proven: {what} (--refuse can be signed)"
+
+
+def _reason(text: str, *, needed: bool) -> str:
+    """The reason as it is signed. Raises UsageError when it says nothing, or is no text."""
+    if needed and not text.strip():
+        raise UsageError("say with --reason why")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("--reason is no text in UTF-8") from error
+    return text.strip()
 
 
 def _of(plan_file: PlanFile, hand: Hand, reason: str) -> Mapping[str, str]:

@@ -26,6 +26,7 @@ from locust import FastHttpUser, events, task
 from locust.exception import StopUser
 
 from loadtests.journey import Answer, Call, Journey, MakeJourney
+from loadtests.schedule import arrivals
 
 HIGHEST_US = 120_000_000
 SIGNIFICANT_DIGITS = 3
@@ -125,10 +126,7 @@ class _Run:
 
 
 def _arrivals(settings: Settings) -> Iterator[float]:
-    """Intended start times in seconds from the beginning: a Poisson process of the stated rate."""
-    random, at_s = Random(settings.seed), 0.0
-    while (at_s := at_s + random.expovariate(settings.rate_per_s)) < settings.duration_s:
-        yield at_s
+    return arrivals(seed=settings.seed, rate_per_s=settings.rate_per_s, duration_s=settings.duration_s)
 
 
 _runs: list[_Run] = []

@@ -34,15 +34,13 @@ def append_sample(path: Path, sample: Sample) -> None:
         file.write(json.dumps(asdict(sample)) + "\n")
 
 
-def read_samples(path: Path) -> list[Sample]:
-    """The samples of a file; an unfinished last line does not count. Raises CollectError."""
-    if not path.exists():
-        return []
+def parse_samples(content: bytes, name: str) -> list[Sample]:
+    """The samples of JSON lines; what follows the last line end does not count. Raises CollectError."""
     try:
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        entries = [json.loads(line) for line in content.decode().split("\n")[:-1]]
         return [Sample(e["at_s"], _resources(e["target"]), _resources(e["control"])) for e in entries]
     except (ValueError, KeyError, TypeError) as error:
-        raise CollectError(f"{path}: not a file of samples: {error}") from error
+        raise CollectError(f"{name}: not a file of samples: {error}") from error
 
 
 def _resources(entry: dict[str, float] | None) -> Resources | None:

@@ -7,6 +7,7 @@ the soak goes on is a gap.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,15 +15,19 @@ from pathlib import Path
 from decision.objectives import Slo
 from decision.quantities import duration_text
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
+from evidence.record import Record
+from evidence.replay import Attached, Recomputed, attached, number, parameter, text
 from evidence.results import Gap, SoakResult, Trend
 from loadtests.generator import Generator, Load, generating
-from loadtests.load import load_outcome
-from loadtests.samples import Sample, append_sample, longest_life, read_samples, restarts, take_sample
+from loadtests.load import Limits, limits_of, load_outcome, recorded_limits
+from loadtests.samples import Sample, append_sample, longest_life, parse_samples, restarts, take_sample
 from loadtests.trend import judge_trend
-from loadtests.windows import Totals, Window, read_windows, sum_windows
+from loadtests.windows import Window, parse_windows, read_windows, sum_windows
 from processes.errors import CollectError
 from processes.target import Target
 
+_WINDOWS = "windows.jsonl"
+_SAMPLES = "samples.jsonl"
 _PLOTTED_AT_MOST = 240
 _MB = 1e6
 _SHORT_S = 600.0
@@ -59,15 +64,14 @@ def run_soak(
         alive = _segment(load, target, control, sample_file, work_dir, target_s, before_s, progress)
         if alive and _under_load_s(_windows(work_dir)) < before_s + 0.5 * load.duration_s:
             raise CollectError(f"the soak's load was not held: of {load.duration_s:g} s less than half was under load")
-    windows, samples = _windows(work_dir), read_samples(sample_file)
+    content, sampled = _complete_lines(_window_files(work_dir)), _complete_lines([sample_file])
+    windows, samples = parse_windows(content, _WINDOWS), parse_samples(sampled, _SAMPLES)
     if not windows:
         raise CollectError(f"the target {target.name} ended before the soak's first window")
-    totals = sum_windows(windows)
-    trend = _trend(samples, limit_per_day, windows[0].started_at_s)
-    result = _result(target, target_hours, windows, totals, samples, trend, memory_limit_bytes, work_dir)
-    outcome, why = load_outcome(totals.completed, totals.held_rate, totals.error_rate, totals.latency.p95_ms, slo)
-    if not alive:
-        outcome, why = "failed", f"the target ended after {duration_text(result.hours_under_load * 3600)} under load"
+    plan = Soaking(target.name, target_hours, memory_limit_bytes, limit_per_day, target.pid is not None)
+    limits = limits_of(slo)
+    result = result_of(windows, samples, plan)
+    outcome, why = outcome_of(result, samples, plan, limits)
     return Measurement(
         result=result,
         outcome=outcome,
@@ -75,23 +79,55 @@ def run_soak(
         started_at=datetime.fromtimestamp(windows[0].started_at_s, UTC),
         finished_at=datetime.fromtimestamp(windows[-1].finished_at_s, UTC),
         parameters={
-            "target": target.name,
+            **asdict(plan),
+            **asdict(limits),
             "control": control.name if control else None,
             "journey": journey,
             "rate_per_s": rate_per_s,
-            "target_hours": target_hours,
             "segment_s": segment_s,
-            "memory_limit_bytes": memory_limit_bytes,
-            "limit_per_day": limit_per_day,
             "seed": seed,
         },
-        tools={"locust": version("locust"), "hdrhistogram": version("hdrhistogram")},
+        tools={name: version(name) for name in ("locust", "hdrhistogram", "numpy", "scipy")},
         left_out=[LeftOut("seconds without load", round(_gap_s(result.gaps)), g.cause) for g in result.gaps[:1]],
         attachments=[
-            AttachmentContent("windows.jsonl", "application/jsonl", _window_lines(work_dir)),
-            AttachmentContent("samples.jsonl", "application/jsonl", sample_file.read_bytes()),
+            AttachmentContent(_WINDOWS, "application/jsonl", content),
+            AttachmentContent(_SAMPLES, "application/jsonl", sampled),
         ],
     )
+
+
+@dataclass(frozen=True)
+class Soaking:
+    """What a soak's result needs besides windows and samples; ``process_sampled``: the target's process is known."""
+
+    target: str
+    target_hours: float
+    memory_limit_bytes: float
+    limit_per_day: float
+    process_sampled: bool
+
+
+def outcome_of(result: SoakResult, samples: Sequence[Sample], plan: Soaking, limits: Limits) -> tuple[Outcome, str]:
+    """The outcome of a soak, and why when it did not pass: a target whose process is gone at the end fails it."""
+    if plan.process_sampled and samples and samples[-1].target is None:
+        return "failed", f"the target ended after {duration_text(result.hours_under_load * 3600)} under load"
+    return load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+
+
+def replay_soak(record: Record, attachments: Attached) -> Recomputed:
+    """Result and outcome of a soak again, from its windows and samples. Raises UnrecordedError and CollectError."""
+    limits = recorded_limits(record)
+    plan = Soaking(
+        target=text(record, "target"),
+        target_hours=number(record, "target_hours"),
+        memory_limit_bytes=number(record, "memory_limit_bytes"),
+        limit_per_day=number(record, "limit_per_day"),
+        process_sampled=parameter(record, "process_sampled") is True,
+    )
+    windows = parse_windows(attached(attachments, _WINDOWS), _WINDOWS)
+    samples = parse_samples(attached(attachments, _SAMPLES), _SAMPLES)
+    result = result_of(windows, samples, plan)
+    return Recomputed(result, outcome_of(result, samples, plan, limits)[0])
 
 
 def _segment(
@@ -136,8 +172,10 @@ def _windows(work_dir: Path) -> list[Window]:
     return [window for file in _window_files(work_dir) for window in read_windows(file)]
 
 
-def _window_lines(work_dir: Path) -> bytes:
-    return b"".join(file.read_bytes().rpartition(b"\n")[0] + b"\n" for file in _window_files(work_dir))
+def _complete_lines(files: Sequence[Path]) -> bytes:
+    """The files without what follows their last line ends: an interruption may have cut a line off."""
+    contents = [file.read_bytes() for file in files if file.exists()]
+    return b"".join(content[: content.rfind(b"\n") + 1] for content in contents)
 
 
 def _under_load_s(windows: Sequence[Window]) -> float:
@@ -178,24 +216,18 @@ def _trend(samples: Sequence[Sample], limit_per_day: float, began_s: float) -> T
     )
 
 
-def _result(
-    target: Target,
-    target_hours: float,
-    windows: Sequence[Window],
-    totals: Totals,
-    samples: Sequence[Sample],
-    trend: Trend,
-    memory_limit_bytes: float,
-    work_dir: Path,
-) -> SoakResult:
+def result_of(windows: Sequence[Window], samples: Sequence[Sample], plan: Soaking) -> SoakResult:
+    """The result of a soak from its windows and samples, both oldest first, of all segments."""
+    totals = sum_windows(windows)
+    trend = _trend(samples, plan.limit_per_day, windows[0].started_at_s)
     rss = [sample.target.rss_bytes for sample in samples if sample.target is not None]
     under_load_s, whole_s = _under_load_s(windows), windows[-1].finished_at_s - windows[0].started_at_s
     return SoakResult(
-        target=target.name,
-        target_hours=target_hours,
+        target=plan.target,
+        target_hours=plan.target_hours,
         hours_under_load=under_load_s / 3600,
         coverage=min(1.0, under_load_s / whole_s) if whole_s > 0 else None,
-        segments=len(_window_files(work_dir)),
+        segments=sum(window.sequence == 0 for window in windows),
         gaps=find_gaps(windows)[:200],
         target_restarts=restarts(samples),
         offered=totals.offered,
@@ -205,7 +237,7 @@ def _result(
         error_rate=totals.error_rate,
         mean_ms=totals.latency.mean_ms,
         p95_ms=totals.latency.p95_ms,
-        memory_ratio=min(1.0, max(rss) / memory_limit_bytes) if rss else None,
+        memory_ratio=min(1.0, max(rss) / plan.memory_limit_bytes) if rss else None,
         rss_first_mb=round(rss[0] / _MB, 3) if rss else None,
         rss_last_mb=round(rss[-1] / _MB, 3) if rss else None,
         growth_per_day=trend.growth_per_day,

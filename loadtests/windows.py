@@ -17,8 +17,12 @@ _COUNTS = ("offered", "started", "late", "completed", "errors", "rate_limited", 
 
 @dataclass(frozen=True)
 class Window:
-    """Counts of one window and a histogram of latencies in microseconds per endpoint. Times are epoch seconds."""
+    """Counts of one window and a histogram of latencies in microseconds per endpoint. Times are epoch seconds.
 
+    ``sequence`` counts from 0 in every run of the generator.
+    """
+
+    sequence: int
     started_at_s: float
     finished_at_s: float
     offered: int
@@ -75,14 +79,20 @@ def read_windows(path: Path) -> list[Window]:
     """The windows of a file that may still be written: an unfinished last line does not count. Raises CollectError."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [_window(line, path, number) for number, line in enumerate(lines, start=1)]
+    return parse_windows(path.read_bytes(), str(path))
 
 
-def _window(line: str, path: Path, number: int) -> Window:
+def parse_windows(content: bytes, name: str) -> list[Window]:
+    """The windows of JSON lines; what follows the last line end does not count. Raises CollectError."""
+    lines = content.decode().split("\n")[:-1]
+    return [_window(line, name, number) for number, line in enumerate(lines, start=1)]
+
+
+def _window(line: str, name: str, number: int) -> Window:
     try:
         entry = json.loads(line)
         return Window(
+            sequence=entry["sequence"],
             started_at_s=entry["started_at"],
             finished_at_s=entry["finished_at"],
             **{name: entry[name] for name in _COUNTS},
@@ -91,7 +101,7 @@ def _window(line: str, path: Path, number: int) -> Window:
             histograms=entry["histograms"],
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise CollectError(f"{path}:{number}: not a window of a load: {error}") from error
+        raise CollectError(f"{name}:{number}: not a window of a load: {error}") from error
 
 
 def sum_windows(windows: Sequence[Window]) -> Totals:

@@ -6,7 +6,8 @@ GonogoError
 │   └── InputError        a data file given to a command cannot be used
 ├── ProcessError          a process under our control failed to start, or ended early
 ├── CollectError          something could not be measured
-└── IntegrityError        a record, attachment or signature does not fit
+├── IntegrityError        a record, attachment or signature does not fit
+└── UnrecordedError       a record does not hold what its result was computed from
 """
 
 
@@ -32,3 +33,7 @@ class CollectError(GonogoError):
 
 class IntegrityError(GonogoError):
     """A record, attachment, chain or signature does not fit what it claims to be."""
+
+
+class UnrecordedError(GonogoError):
+    """A record does not hold what its result was computed from: it can be verified, and not replayed."""

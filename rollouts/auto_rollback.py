@@ -3,20 +3,40 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evidence.measurement import Measurement
+from evidence.measurement import Measurement, Outcome
+from evidence.record import Record
+from evidence.replay import Attached, Recomputed, text
 from evidence.results import Check, DrillResult, RolloutResult
+from rollouts.lived import rollout_of
 
 
 def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measurement:
-    """Read the rehearsal of a candidate that ``env`` made bad: passed when it was rolled back, and nothing else.
+    """Read the rehearsal of a candidate that ``env`` made bad: passed when it was rolled back, and nothing else."""
+    result = rollout.result
+    assert isinstance(result, RolloutResult)
+    drill = drill_of(result)
+    requests, ms = result.requests_to_harm, result.harm_to_stable_ms
+    fault = ", ".join(f"{name}={value}" for name, value in env.items())
+    shown = (
+        "" if requests is None or ms is None else f" after {requests} canary requests, all on stable {ms:.1f} ms later"
+    )
+    return replace(
+        rollout,
+        result=drill,
+        outcome=_outcome(drill),
+        summary=f"candidate with {fault}: {result.outcome}{shown}; {result.users_exposed} users were exposed",
+        parameters={**rollout.parameters, "fault": fault},
+    )
+
+
+def drill_of(result: RolloutResult) -> DrillResult:
+    """The drill that the rollout of a bad candidate is.
 
     ``recovery_ms`` is the time from harm shown until all requests went to stable. Errors are those of canary requests:
     they are what the fault was meant to cause.
     """
-    result = rollout.result
-    assert isinstance(result, RolloutResult)
     rolled_back = result.outcome == "rolled-back"
-    requests, ms = result.requests_to_harm, result.harm_to_stable_ms
+    ms = result.harm_to_stable_ms
     steps = [
         Check(name="the judge rolls the bad candidate back", passed=rolled_back, observed=result.why),
         Check(
@@ -31,7 +51,7 @@ def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measure
         ),
     ]
     passed = sum(step.passed for step in steps)
-    drill = DrillResult(
+    return DrillResult(
         drill="auto-rollback",
         steps=steps,
         passed=passed,
@@ -40,14 +60,13 @@ def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measure
         requests=result.canary_requests,
         errors=result.canary_errors,
     )
-    fault = ", ".join(f"{name}={value}" for name, value in env.items())
-    shown = (
-        "" if requests is None or ms is None else f" after {requests} canary requests, all on stable {ms:.1f} ms later"
-    )
-    return replace(
-        rollout,
-        result=drill,
-        outcome="passed" if passed == len(steps) else "failed",
-        summary=f"candidate with {fault}: {result.outcome}{shown}; {result.users_exposed} users were exposed",
-        parameters={**rollout.parameters, "fault": fault},
-    )
+
+
+def replay_auto_rollback(record: Record, attachments: Attached) -> Recomputed:
+    """Result and outcome of the drill again, from the rollout behind it. Raises UnrecordedError and IntegrityError."""
+    drill = drill_of(rollout_of(attachments, text(record, "router")))
+    return Recomputed(drill, _outcome(drill))
+
+
+def _outcome(drill: DrillResult) -> Outcome:
+    return "failed" if drill.failed else "passed"

@@ -1,17 +1,21 @@
 """Rehearse the way back: a rollback by hand, and the dead man's switch."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from evidence.measurement import Measurement
+from evidence.measurement import AttachmentContent, Measurement, Outcome
+from evidence.record import Record
+from evidence.replay import Attached, Recomputed, attached, attached_json
 from evidence.results import Check, DrillResult
 from processes.errors import CollectError, ProcessError
 from processes.wait import wait_for
 from rollouts.assignment import SLOTS
 from rollouts.feed import Feed
+from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.lease import LEASE_S
-from rollouts.roll_back import now_s, roll_back
+from rollouts.roll_back import RolledBack, now_s, roll_back
 from rollouts.router import Router
 from rollouts.samples import RequestSample
 
@@ -20,6 +24,10 @@ _CANARY_REQUESTS = 50
 _AFTERWARDS = 200
 _WITHIN_S = 30.0
 LAPSE_AT_MOST_MS = 3000.0
+
+_REQUESTS = "requests.parquet"
+_TIMES = "times.json"
+_BACK = ("decided_at_s", "confirmed_at_s", "settled")
 
 
 def rehearse_rollback(
@@ -33,18 +41,47 @@ def rehearse_rollback(
     started_at = datetime.now(UTC)
     watch = _Watch(router, traffic_alive)
     progress(0.1, "half of the users see the candidate")
-    watch.expose()
+    exposed = watch.expose()
     progress(0.3, "rollback")
     decided_at_s = now_s()
     back = roll_back(router, watch.feed, decided_at_s, traffic_alive)
-    watch.requests += back.requests
     afterwards = watch.wait_for_requests(_AFTERWARDS)
-    late = sum(request.backend == "canary" for request in afterwards)
     progress(0.6, "half of the users see it again, and nobody watches")
-    watch.expose()
-    lapse_ms = watch.let_lease_lapse()
+    again = watch.expose()
+    renewed_at_s, unwatched = watch.let_lease_lapse()
     router.set_share(0)
-    failed = sum(request.is_error for request in watch.requests)
+    times = {name: getattr(back, name) for name in _BACK} | {"renewed_at_s": renewed_at_s}
+    requests = {
+        "exposed": exposed, "rollback": back.requests, "afterwards": afterwards, "again": again, "unwatched": unwatched
+    }  # fmt: skip
+    material = {_REQUESTS: keep_requests(requests), _TIMES: json.dumps(times).encode()}
+    result = drill_of(material)
+    return Measurement(
+        result=result,
+        outcome=_outcome(result),
+        summary=f"rollback in {_text(result.recovery_ms)}, "
+        f"lease lapses in {_text(_lapse_ms(unwatched, renewed_at_s))}, {result.errors} requests failed",
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        tools={router.kind: router.version},
+        parameters={"router": router.kind, "share": 0.5, "lease_s": LEASE_S},
+        attachments=[
+            AttachmentContent(_REQUESTS, "application/vnd.apache.parquet", material[_REQUESTS]),
+            AttachmentContent(_TIMES, "application/json", material[_TIMES]),
+        ],
+    )
+
+
+def drill_of(attachments: Attached) -> DrillResult:
+    """The result of the drill from its requests and times. Raises UnrecordedError for records of older versions."""
+    times = attached_json(attachments, _TIMES)
+    phases = read_kept_requests(attached(attachments, _REQUESTS))
+    back = RolledBack(**{name: times[name] for name in _BACK}, requests=phases.get("rollback", []))
+    lapsed_ms = _lapse_ms(phases.get("unwatched", []), times["renewed_at_s"])
+    requests = [request for phase in phases.values() for request in phase]
+    failed = sum(request.is_error for request in requests)
+    afterwards = phases.get("afterwards", [])
+    late = sum(request.backend == "canary" for request in afterwards)
     ms = back.last_canary_ms
     steps = [
         Check(
@@ -55,32 +92,41 @@ def rehearse_rollback(
         Check(
             name="no request fails while shares change",
             passed=failed == 0,
-            observed=f"{failed} of {len(watch.requests)} requests failed",
+            observed=f"{failed} of {len(requests)} requests failed",
         ),
         Check(
             name="when nobody watches, all requests go to stable by themselves",
-            passed=lapse_ms is not None and lapse_ms <= LAPSE_AT_MOST_MS,
-            observed=f"the last canary request started {_text(lapse_ms)} after the last renewal of the lease",
+            passed=lapsed_ms is not None and lapsed_ms <= LAPSE_AT_MOST_MS,
+            observed=f"the last canary request started {_text(lapsed_ms)} after the last renewal of the lease",
         ),
     ]
     passed = sum(step.passed for step in steps)
-    return Measurement(
-        result=DrillResult(
-            drill="rollback",
-            steps=steps,
-            passed=passed,
-            failed=len(steps) - passed,
-            recovery_ms=ms,
-            requests=len(watch.requests),
-            errors=failed,
-        ),
-        outcome="passed" if passed == len(steps) else "failed",
-        summary=f"rollback in {_text(ms)}, lease lapses in {_text(lapse_ms)}, {failed} requests failed",
-        started_at=started_at,
-        finished_at=datetime.now(UTC),
-        tools={router.kind: router.version},
-        parameters={"router": router.kind, "share": 0.5, "lease_s": LEASE_S},
+    return DrillResult(
+        drill="rollback",
+        steps=steps,
+        passed=passed,
+        failed=len(steps) - passed,
+        recovery_ms=ms,
+        requests=len(requests),
+        errors=failed,
     )
+
+
+def replay_rollback(_record: Record, attachments: Attached) -> Recomputed:
+    """Result and outcome of the drill again. Raises UnrecordedError."""
+    result = drill_of(attachments)
+    return Recomputed(result, _outcome(result))
+
+
+def _outcome(result: DrillResult) -> Outcome:
+    return "failed" if result.failed else "passed"
+
+
+def _lapse_ms(unwatched: Sequence[RequestSample], renewed_at_s: float) -> float | None:
+    """Milliseconds from the last renewal of the lease to the last canary request's start. None: it goes on."""
+    last = max((r.at_s for r in unwatched if r.backend == "canary"), default=renewed_at_s)
+    still = any(r.at_s > last for r in unwatched if r.backend == "stable")
+    return (last - renewed_at_s) * 1000 if still else None
 
 
 def _text(ms: float | None) -> str:
@@ -88,19 +134,18 @@ def _text(ms: float | None) -> str:
 
 
 class _Watch:
-    """The requests of the drill so far."""
+    """Watches the requests of the drill."""
 
     def __init__(self, router: Router, traffic_alive: Callable[[], bool]) -> None:
         self._router = router
         self._alive = traffic_alive
         self.feed = Feed(router)
-        self.requests: list[RequestSample] = []
 
-    def expose(self) -> None:
-        """Expose half of the users, and wait until they are seen at the canary."""
+    def expose(self) -> list[RequestSample]:
+        """Expose half of the users, and wait until they are seen at the canary; returns the requests meanwhile."""
         self._router.renew_lease()
         self._router.set_share(SLOTS // 2, _SALT)
-        self._wait(
+        return self._wait(
             lambda new: sum(r.backend == "canary" for r in new) >= _CANARY_REQUESTS, "canary requests", renew=True
         )
 
@@ -108,16 +153,12 @@ class _Watch:
         """The next ``count`` requests, at least."""
         return self._wait(lambda new: len(new) >= count, f"{count} requests", renew=True)
 
-    def let_lease_lapse(self) -> float | None:
-        """Stop renewing; milliseconds from the last renewal to the last canary request's start. None: it goes on."""
+    def let_lease_lapse(self) -> tuple[float, list[RequestSample]]:
+        """Stop renewing; returns the epoch time of the last renewal, and the requests of the time after it."""
         renewed_at_s = now_s()
         self._router.renew_lease()
         until_s = time.monotonic() + 2 * LAPSE_AT_MOST_MS / 1000
-        new = self._wait(lambda _: time.monotonic() >= until_s, "the lease lapsed", renew=False)
-        canary = [r.at_s for r in new if r.backend == "canary"]
-        last = max(canary, default=renewed_at_s)
-        still = any(r.at_s > last for r in new if r.backend == "stable")
-        return (last - renewed_at_s) * 1000 if still else None
+        return renewed_at_s, self._wait(lambda _: time.monotonic() >= until_s, "the lease lapsed", renew=False)
 
     def _wait(self, enough: Callable[[list[RequestSample]], bool], what: str, *, renew: bool) -> list[RequestSample]:
         new: list[RequestSample] = []
@@ -134,5 +175,4 @@ class _Watch:
             wait_for(seen, what=what, timeout_s=_WITHIN_S)
         except ProcessError as error:
             raise CollectError(f"the drill saw too little traffic: {error}") from error
-        self.requests += new
         return new

@@ -16,13 +16,23 @@ _WITHIN_S = 20.0
 
 @dataclass(frozen=True)
 class RolledBack:
-    """``last_canary_ms``: from the decision until the router confirmed it, or until the last canary request started.
+    """The way back: epoch times of the decision and of the router's confirmation, and the requests seen afterwards.
 
-    The later of both; None when too little traffic came afterwards to tell.
+    ``settled`` is False when too little traffic came afterwards to tell.
     """
 
-    last_canary_ms: float | None
+    decided_at_s: float
+    confirmed_at_s: float
+    settled: bool
     requests: list[RequestSample]
+
+    @property
+    def last_canary_ms(self) -> float | None:
+        """From the decision until the router confirmed it, or the last canary request started: the later of both."""
+        if not self.settled:
+            return None
+        last = max((r.at_s for r in self.requests if r.backend == "canary"), default=self.decided_at_s)
+        return (max(last, self.confirmed_at_s) - self.decided_at_s) * 1000
 
 
 def roll_back(router: Router, feed: Feed, decided_at_s: float, traffic_alive: Callable[[], bool]) -> RolledBack:
@@ -44,11 +54,8 @@ def roll_back(router: Router, feed: Feed, decided_at_s: float, traffic_alive: Ca
     try:
         wait_for(settled, what="50 requests at stable after the rollback", timeout_s=_WITHIN_S)
     except ProcessError:
-        return RolledBack(None, seen)
-    if not traffic_alive():
-        return RolledBack(None, seen)
-    last = max((r.at_s for r in seen if r.backend == "canary"), default=decided_at_s)
-    return RolledBack((max(last, confirmed_at_s) - decided_at_s) * 1000, seen)
+        return RolledBack(decided_at_s, confirmed_at_s, False, seen)
+    return RolledBack(decided_at_s, confirmed_at_s, traffic_alive(), seen)
 
 
 def now_s() -> float:

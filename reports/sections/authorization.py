@@ -141,7 +141,7 @@ def _root(plan: Plan, root: Root) -> RootLine:
         level=root.level,
         digest=root.digest,
         policy=root.policy,
-        sign=f"gonogo approve PLAN --level {root.level} --role {role} --root {root.digest[:12]} --key FILE",
+        sign=f"gonogo approve PLAN --level {root.level} --role {role} --root {root.digest[:32]} --key FILE",
     )
 
 

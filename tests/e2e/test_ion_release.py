@@ -67,6 +67,12 @@ def test_the_ledger_is_intact(run):
     assert gonogo(run[0], "verify", "--ledger").returncode == 0
 
 
+def test_all_but_monitoring_and_the_decision_is_computed_again_the_same(run):
+    verified = json.loads(gonogo(run[0], "verify", "--ledger", "--replay", "--json").stdout)
+    assert verified["problem"] is None
+    assert {missing["kind"] for missing in verified["not_replayed_kinds"]} == {"monitoring", "decision"}
+
+
 def test_full_deployment_is_never_authorized_by_a_rehearsal(run):
     ran = gonogo(run[0], "report", PLAN, "--level", "full")
     assert ran.returncode in (20, 30)

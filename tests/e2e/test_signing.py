@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from evidence.allowed_signers import read_allowed_signers
+from evidence.bundle import read_bundle, write_bundle
 from evidence.dsse import verify
+from evidence.keys import load_or_create_key
 from flows.bundling import verify_bundle
 from processes.errors import GonogoError
 from tests.e2e.small_release import gonogo, make_release
@@ -40,7 +42,7 @@ def root_of(release: Path) -> str:
 
 
 def approve(release: Path, *more: str, key: str = "ada", root: str | None = None):
-    root = root or root_of(release)[:12]
+    root = root or root_of(release)[:32]
     arguments = ("--level", "full", "--role", "approver", "--root", root, "--key", key)
     return gonogo(release, "approve", "plan.yaml", *arguments, *more)
 
@@ -67,10 +69,10 @@ def test_a_key_that_is_not_allowed_cannot_sign_and_writes_nothing(release):
 
 
 def test_nobody_signs_what_they_did_not_read(release):
-    ran = approve(release, root="0" * 12)
+    ran = approve(release, root="0" * 32)
     assert ran.returncode == 2
     assert root_of(release) in ran.stderr
-    assert approve(release, root=root_of(release)[:4]).returncode == 2
+    assert approve(release, root=root_of(release)[:12]).returncode == 2
 
 
 def test_a_level_that_is_not_proven_can_be_refused_but_not_approved(release):
@@ -144,14 +146,21 @@ def test_what_is_printed_is_not_in_the_ledger_until_it_is_accepted(release):
         ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 12, "--key", "ada",
          "--request", "plan.yaml"),
         ("approve", "plan.yaml"),
-        ("approve", "plan.yaml", "--level", "full", "--role", "nobody", "--root", "0" * 12, "--key", "ada"),
-        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 12, "--key", "none"),
-        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 12, "--key", "plan.yaml"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "nobody", "--root", "0" * 32, "--key", "ada"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 32, "--key", "none"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 32, "--key", "plan.yaml"),
         ("waive", "plan.yaml", "no-such", "--role", "approver", "--key", "ada", "--owner", "operator", "--reason", "x",
          "--expires", "1d"),
         ("waive", "plan.yaml", "works", "--role", "approver", "--key", "ada", "--owner", "operator", "--reason", "x",
          "--expires", "soon"),
         ("revoke", "plan.yaml", "00", "--role", "approver", "--key", "ada", "--reason", "x"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 32, "--key", "ada",
+         "--not-before", "9999-12-31"),
+        ("waive", "plan.yaml", "works", "--role", "approver", "--key", "ada", "--owner", "operator", "--reason", " ",
+         "--expires", "1d"),
+        ("waive", "plan.yaml", "works", "--role", "approver", "--key", "ada", "--owner", "operator", "--reason", "x",
+         "--expires", "99999999999999999999d"),
+        ("evidence", "export", "plan.yaml", "--output", "no/such/folder.tar"),
         ("verify", "no-such.tar"),
         ("verify", "plan.yaml", "--ledger"),
         ("evidence", "export", "plan.yaml", "--home", "elsewhere"),
@@ -221,3 +230,62 @@ def test_openssl_alone_verifies_the_approval_in_a_bundle(bundle, tmp_path):
     form = ["-keyform", "DER", "-inkey", "key.der"]
     command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", *form, "-in", "signed", "-sigfile", "sig"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+def forged(bundle: Path, tmp_path: Path, files: dict | None = None, **facts) -> bytes:
+    """A bundle that its own collector signed with other content."""
+    made = read_bundle(bundle.read_bytes())
+    key = load_or_create_key(bundle.parent / ".gonogo" / "keys" / "collector")
+    changed = {name: data for name, data in {**made.files, **(files or {})}.items() if data is not None}
+    write_bundle(tmp_path / "forged.tar", changed, made.subject, {**made.facts, **facts}, key)
+    return (tmp_path / "forged.tar").read_bytes()
+
+
+def test_a_collector_cannot_make_a_bundle_say_what_its_evidence_does_not(bundle, tmp_path):
+    made = read_bundle(bundle.read_bytes())
+    wanted = made.facts["wanted"]
+    other = {"subject": "dirHash1:" + "e" * 64, "inputs": {}}
+    record = next(name for name in made.files if name.startswith("records/"))
+    attachment = next(name for name in made.files if name.startswith("attachments/"))
+    assert verify_bundle(forged(bundle, tmp_path)).decision.decision == "GO"
+    for facts in (
+        {"level": "moon"},
+        {"level": "canary"},
+        {"level": None},
+        {"decided_at": "9999-12-31T00:00:00+00:00"},
+        {"decided_at": "2100-01-01T00:00:00+00:00"},
+        {"decided_at": "2020-01-01T00:00:00"},
+        {"wanted": {}},
+        {"wanted": None},
+        {"wanted": {"0": other, **wanted}},
+        {"wanted": {**wanted, "tests": other}},
+        {"wanted": {**wanted, "tests": {**wanted["tests"], "inputs": {"more": "sha256:00"}}}},
+        {"invalid_records": ["f" * 64]},
+        {"run": {}},
+        {"run": {**made.facts["run"], "host": 7}},
+        {"more": 1},
+    ):
+        with pytest.raises(GonogoError):
+            verify_bundle(forged(bundle, tmp_path, **facts))
+    for files in (
+        {"plan.yaml": None},
+        {"plan.yaml": b"version: 2020-13-45"},
+        {"plan.yaml": b"\xff"},
+        {"plan.yaml": made.files["plan.yaml"].replace(b"at_least: 1", b"at_least: 0")},
+        {"chain.txt": b"\xff"},
+        {"chain.txt": b""},
+        {"chain.txt": made.files["chain.txt"] * 2},
+        {"signers/approver.allowed": b"\xff"},
+        {"signers/approver.allowed": b""},
+        {"signers/operator.allowed": made.files["signers/approver.allowed"]},
+        {"report.txt": made.files["report.txt"].replace(b"Ada", b"Eve")},
+        {"decision.json": made.files["decision.json"].replace(b"GO", b"NO")},
+        {record: None},
+        {record: made.files["decision.json"]},
+        {attachment: None},
+        {attachment: b""},
+        {"attachments/" + "0" * 64: b""},
+        {"verification-summary.dsse.json": made.files[record]},
+    ):
+        with pytest.raises(GonogoError):
+            verify_bundle(forged(bundle, tmp_path, files))

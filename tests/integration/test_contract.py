@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from processes.errors import CollectError
 from processes.ports import free_port
 from processes.target import Target
 from processes.wait import wait_for
+from tests.unit.flows.replaying import replays
 
 
 class Question(BaseModel):
@@ -96,13 +98,14 @@ def _check(behaviour: str) -> tuple[Measurement, dict[str, Check]]:
     return measurement, {check.name: check for check in measurement.result.details}
 
 
-def test_a_sound_service_holds_its_contract() -> None:
+def test_a_sound_service_holds_its_contract(tmp_path: Path) -> None:
     measurement, checks = _check("sound")
     assert {name: check.observed for name, check in checks.items() if not check.passed} == {}
     assert measurement.outcome == "passed"
     assert isinstance(measurement.result, ContractResult)
     assert (measurement.result.checks, measurement.result.passed, measurement.result.requests) == (5, 5, 9)
     assert "3 of 3 operations called" in checks["schema"].observed
+    assert replays(measurement, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -116,10 +119,11 @@ def test_a_sound_service_holds_its_contract() -> None:
         ("unlike-its-schema", {"schema"}),
     ],
 )
-def test_each_breach_fails_its_own_checks_and_no_other(behaviour: str, broken: set[str]) -> None:
+def test_each_breach_fails_its_own_checks_and_no_other(behaviour: str, broken: set[str], tmp_path: Path) -> None:
     measurement, checks = _check(behaviour)
     assert {name for name, check in checks.items() if not check.passed} == broken
     assert measurement.outcome == "failed"
+    assert replays(measurement, tmp_path)
 
 
 def test_a_target_that_is_not_there_is_an_error_and_no_measurement() -> None:

@@ -6,6 +6,7 @@ import pytest
 from expectations.ab_records import COLUMNS
 from expectations.runner import check_data
 from processes.errors import CollectError, UsageError
+from tests.unit.flows.replaying import replays
 
 USERS = 2200
 
@@ -40,6 +41,7 @@ def test_sound_records_pass_every_expectation(table, tmp_path):
     assert measured.outcome == "passed", measured.result.details
     assert measured.result.expectations == measured.result.passed > 20
     assert measured.result.rows == USERS
+    assert replays(measured, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,7 @@ def test_one_bad_row_is_found_and_kept(table, tmp_path, column, value):
     assert measured.result.unexpected_rows >= 1
     kept = next(a for a in measured.attachments if a.name == "unexpected-rows.csv")
     assert b"500," in kept.content
+    assert replays(measured, tmp_path)
 
 
 def test_a_user_in_the_other_arm_than_the_slot_says_is_found(table, tmp_path):
@@ -65,11 +68,14 @@ def test_a_missing_column_is_no_pass(table, tmp_path):
     measured = check(table.drop(columns="slot"), tmp_path)
     assert measured.outcome == "failed"
     assert measured.result.errored >= 1
+    assert replays(measured, tmp_path)
     assert measured.result.passed + measured.result.failed + measured.result.errored == measured.result.expectations
 
 
 def test_a_table_without_rows_shows_nothing(table, tmp_path):
-    assert check(table.iloc[:0], tmp_path).outcome == "inconclusive"
+    measured = check(table.iloc[:0], tmp_path)
+    assert measured.outcome == "inconclusive"
+    assert replays(measured, tmp_path)
 
 
 def test_a_file_that_is_no_table_cannot_be_checked(tmp_path):

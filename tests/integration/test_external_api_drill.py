@@ -21,6 +21,7 @@ from processes.errors import UsageError
 from processes.ports import free_port
 from processes.target import Target
 from processes.wait import wait_for
+from tests.unit.flows.replaying import replays
 
 _JOURNEY: dict[str, Any] = {
     "steps": [
@@ -81,10 +82,8 @@ def _starting(behaviour: str) -> Callable[[str], AbstractContextManager[Target]]
     return start_candidate
 
 
-def _drill(behaviour: str, faults: list[Any], work_dir: Path) -> tuple[Measurement, DrillResult]:
-    measurement = drill_external_api(
-        _starting(behaviour), faults, journey=_JOURNEY, answer_within_ms=1500, work_dir=work_dir
-    )
+def _drill(behaviour: str, faults: list[Any]) -> tuple[Measurement, DrillResult]:
+    measurement = drill_external_api(_starting(behaviour), faults, journey=_JOURNEY, answer_within_ms=1500)
     assert isinstance(measurement.result, DrillResult)
     return measurement, measurement.result
 
@@ -94,42 +93,42 @@ def _failed(result: DrillResult) -> set[str]:
 
 
 def test_a_candidate_with_a_deadline_and_a_fallback_passes_every_fault(tmp_path: Path) -> None:
-    measurement, result = _drill("sound", ["slow", "hang", "reset", "http-500"], tmp_path)
+    measurement, result = _drill("sound", ["slow", "hang", "reset", "http-500"])
     assert _failed(result) == set()
     assert (measurement.outcome, result.drill, result.errors, result.recovery_ms) == ("passed", "external-api", 0, 0)
     assert result.requests == 5 * 3 * 2
     assert result.passed == 5 * 4
+    assert replays(measurement, tmp_path)
     assert measurement.attachments[0].content.count(b"\n") == result.requests
 
 
-def test_a_candidate_that_never_asks_the_api_fails_even_when_it_answers(tmp_path: Path) -> None:
-    _, result = _drill("never asks", ["http-500"], tmp_path)
+def test_a_candidate_that_never_asks_the_api_fails_even_when_it_answers() -> None:
+    _, result = _drill("never asks", ["http-500"])
     assert "http-500: the API is called" in _failed(result)
     assert "healthy: the API's text is used" in _failed(result)
 
 
 def test_a_candidate_without_a_deadline_over_the_whole_call_fails_on_a_trickling_answer(tmp_path: Path) -> None:
-    measurement, result = _drill("no deadline", ["slow"], tmp_path)
+    measurement, result = _drill("no deadline", ["slow"])
     assert "slow: every request is answered within 1500 ms" in _failed(result)
     assert measurement.outcome == "failed"
     assert result.errors == 3
     assert result.recovery_ms is not None
     assert result.recovery_ms >= 3 * 1400
+    assert replays(measurement, tmp_path)
 
 
-def test_a_candidate_without_a_fallback_fails(tmp_path: Path) -> None:
-    _, result = _drill("no fallback", ["reset"], tmp_path)
+def test_a_candidate_without_a_fallback_fails() -> None:
+    _, result = _drill("no fallback", ["reset"])
     assert "reset: answers come from the fallback" in _failed(result)
     assert not any(name.startswith("healthy") for name in _failed(result))
 
 
-def test_a_drill_without_faults_or_with_a_wrong_journey_is_refused(tmp_path: Path) -> None:
+def test_a_drill_without_faults_or_with_a_wrong_journey_is_refused() -> None:
     with pytest.raises(UsageError):
-        _drill("sound", [], tmp_path)
+        _drill("sound", [])
     with pytest.raises(UsageError, match="text_field"):
-        drill_external_api(
-            _starting("sound"), ["hang"], journey={"steps": [{"path": "/"}]}, answer_within_ms=1, work_dir=tmp_path
-        )
+        drill_external_api(_starting("sound"), ["hang"], journey={"steps": [{"path": "/"}]}, answer_within_ms=1)
 
 
 def test_the_server_really_misbehaves() -> None:

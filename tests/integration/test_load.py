@@ -15,6 +15,7 @@ from processes.errors import CollectError
 from processes.ports import free_port
 from processes.supervised import supervised, wait_until_ready
 from processes.target import Target
+from tests.unit.flows.replaying import replays
 
 LOCUSTFILE = """
 from loadtests.arrivals import ArrivalUser
@@ -82,7 +83,9 @@ def test_a_load_offers_the_stated_rate_and_counts_every_request(target, locustfi
 
 
 def test_each_outcome_of_a_request_is_counted_apart(target, locustfile):
-    result = load(target, locustfile, "mixed").result
+    measured = load(target, locustfile, "mixed")
+    assert replays(measured, locustfile.parent)
+    result = measured.result
     each = result.completed / 4
     assert result.errors == pytest.approx(each, rel=0.1)
     assert result.rate_limited == pytest.approx(each, rel=0.1)
@@ -151,6 +154,7 @@ def test_a_soak_counts_time_under_load_and_its_gaps_between_segments(soaked, loc
     measured = soak(soaked, locustfile, 8)
     result = measured.result
     assert measured.outcome == "passed"
+    assert replays(measured, locustfile.parent)
     assert result.segments == 2
     assert result.hours_under_load * 3600 == pytest.approx(8, abs=1.5)
     assert result.coverage < 1
@@ -167,7 +171,9 @@ def test_an_interrupted_soak_goes_on_where_it_was(soaked, locustfile):
 
     with pytest.raises(KeyboardInterrupt):
         soak(soaked, locustfile, 8, interrupt)
-    result = soak(soaked, locustfile, 8).result
+    measured = soak(soaked, locustfile, 8)
+    assert replays(measured, locustfile.parent)
+    result = measured.result
     assert result.segments >= 2
     assert result.hours_under_load * 3600 == pytest.approx(8, abs=2.5)
 
@@ -182,3 +188,4 @@ def test_a_target_that_dies_fails_the_soak(soaked, locustfile):
     measured = soak(soaked, locustfile, 8, kill)
     assert measured.outcome == "failed"
     assert "ended after" in measured.summary
+    assert replays(measured, locustfile.parent)

@@ -14,6 +14,7 @@ from rollouts.auto_rollback import judge_auto_rollback
 from rollouts.haproxy_router import find_haproxy
 from rollouts.open_router import open_router
 from rollouts.rehearsal import rehearse
+from tests.unit.flows.replaying import replays
 from tests.unit.rollouts.requests import SLO
 
 PROCESSES = Path(__file__).with_name("rollout_processes.py")
@@ -76,7 +77,7 @@ def live(request, tmp_path):
         yield lambda **options: Live(stack, tmp_path, request.param, **options)
 
 
-def test_a_good_candidate_is_promoted_through_every_stage(live):
+def test_a_good_candidate_is_promoted_through_every_stage(live, tmp_path):
     measured = live().rehearse()
     result = measured.result
     assert measured.outcome == "passed", result.why
@@ -86,10 +87,11 @@ def test_a_good_candidate_is_promoted_through_every_stage(live):
     journal = next(a for a in measured.attachments if a.name == "journal.jsonl").content.decode()
     assert journal.count('"expose"') == journal.count('"promote"') == 3
     assert judge_auto_rollback(measured, {"FAULT": "none"}).outcome == "failed"
+    assert replays(measured, tmp_path)
 
 
 @pytest.mark.parametrize("fault", [{"error_rate": 0.06}, {"delay_ms": 300}], ids=["6 % errors", "300 ms slower"])
-def test_a_bad_candidate_is_rolled_back_by_the_judge(live, fault):
+def test_a_bad_candidate_is_rolled_back_by_the_judge(live, tmp_path, fault):
     measured = live(**fault).rehearse()
     result = measured.result
     assert measured.outcome == "failed"
@@ -100,9 +102,11 @@ def test_a_bad_candidate_is_rolled_back_by_the_judge(live, fault):
     assert "rolled back in stage canary" in measured.summary
     drill = judge_auto_rollback(measured, {"FAULT": "x"})
     assert drill.outcome == "passed"
+    assert replays(measured, tmp_path / "rollout")
+    assert replays(drill, tmp_path / "drill")
 
 
-def test_a_candidate_that_dies_is_never_promoted(live):
+def test_a_candidate_that_dies_is_never_promoted(live, tmp_path):
     parts = live()
 
     def kill(done, _text):
@@ -112,9 +116,10 @@ def test_a_candidate_that_dies_is_never_promoted(live):
     measured = parts.rehearse(kill, timeout_s=20)
     assert measured.outcome in ("failed", "inconclusive")
     assert not measured.result.completed
+    assert replays(measured, tmp_path)
 
 
-def test_a_rollout_without_traffic_freezes(live):
+def test_a_rollout_without_traffic_freezes(live, tmp_path):
     parts = live()
 
     def stop(done, _text):
@@ -125,3 +130,4 @@ def test_a_rollout_without_traffic_freezes(live):
     assert measured.outcome == "inconclusive"
     assert measured.result.outcome == "frozen"
     assert "stopped" in measured.summary
+    assert replays(measured, tmp_path)

@@ -10,6 +10,7 @@ from processes.supervised import start, supervised, wait_until_ready
 from rollouts.drill import rehearse_rollback
 from rollouts.haproxy_router import find_haproxy
 from rollouts.open_router import open_router
+from tests.unit.flows.replaying import replays
 
 PROCESSES = Path(__file__).with_name("rollout_processes.py")
 KINDS = [
@@ -52,6 +53,7 @@ def test_a_rollback_and_a_lapsed_lease_take_everyone_to_stable_without_a_failed_
     assert result.recovery_ms is not None
     assert result.recovery_ms < 2000
     assert result.requests > 200
+    assert replays(measurement, tmp_path)
 
 
 def test_a_drill_without_traffic_is_an_error_and_no_pass(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory, prefect: Prefect, waiting: 
     found = re.search(r"request-full\.json:\n\n```\n(.*)\n```", markdown)
     assert found is not None, markdown
     (folder / "request-full.json").write_text(found[1])
-    root = json.loads(found[1])["digest"][:12]
+    root = json.loads(found[1])["digest"]
     signing = ["--level", "full", "--role", "approver", "--key", "ada", "--root", root]
     return {
         word: gonogo(folder, "approve", "plan.yaml", *signing, "--request", "request-full.json", *more).stdout

@@ -6,6 +6,7 @@ import pytest
 
 from collectors.test_suite import ingest_results, recount, run_test_suite
 from processes.errors import CollectError, InputError
+from tests.unit.flows.replaying import replays
 
 
 @pytest.fixture
@@ -110,9 +111,10 @@ def test_subtests_are_no_retries(suite):
 
 
 @pytest.mark.parametrize("command", ["pytest -q", "pytest -q -k 'not same_name'", "pytest -q -x", "pytest -q -k none"])
-def test_a_result_can_be_computed_again_from_its_attachments(suite, command):
+def test_a_result_can_be_computed_again_from_its_attachments(suite, command, tmp_path):
     (suite / "test_other.py").write_text(OUTCOMES)
     measured = run(suite, command)
+    assert replays(measured, tmp_path)
     assert recount(attached(measured), measured.result) == measured.result
 
 

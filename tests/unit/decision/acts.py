@@ -6,6 +6,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from decision.approvals import Root
+from decision.plan import Plan
+from decision.waivers import claim_digest
 from evidence.allowed_signers import Signer
 from evidence.dsse import key_id
 from evidence.keys import public_text
@@ -17,7 +19,7 @@ ADA, GRACE, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
 
 SIGNERS = {"approver": (Signer(("ada",), ADA.public_key()),), "operator": (Signer(("grace",), GRACE.public_key()),)}
 
-_NAMES = {"approver": "Ada", "operator": "Grace", "validator": "Robot"}
+_NAMES = {"approver": "Ada", "operator": "Grace", "validator": "Robot", "a": "A", "b": "B"}
 
 
 def act(result: Any, key: Ed25519PrivateKey, at: datetime = NOW) -> Record:
@@ -45,13 +47,15 @@ def approval(
     return act(ApprovalResult(**(values | changes)), key, at)
 
 
-def waiver(claim: str, *, key: Ed25519PrivateKey = ADA, at: datetime = NOW, **changes: Any) -> Record:
+def waiver(plan: Plan, claim: str, *, key: Ed25519PrivateKey = ADA, at: datetime = NOW, **changes: Any) -> Record:
     values: dict[str, Any] = {
         "role": "approver",
         "person": "Ada",
         "reason": "the soak ends on Friday",
         "public_key": public_text(key.public_key()),
         "claim": claim,
+        "claim_digest": claim_digest(plan.claim(claim)) if claim in {c.id for c in plan.claims} else "0" * 64,
+        "verdict": "REFUTED",
         "owner": "Grace",
         "expires_at": at + timedelta(days=5),
     }

@@ -86,7 +86,7 @@ def test_a_new_waiver_voids_a_signature(plan: Plan, plan_of: PlanOf) -> None:
     plan = plan_of("{full: [{role: approver}]}\nwaivers: {roles: [operator]}")
     signed = approval(run(plan, GOOD).roots["full"])
     worse = [*GOOD[:2], make_record("soak", soak_result(growth_per_day=0.2))]
-    by_grace = waiver("memory", key=GRACE, role="operator", person="Grace")
+    by_grace = waiver(plan, "memory", key=GRACE, role="operator", person="Grace")
     decision = run(plan, [*worse, by_grace, signed])
     assert decision.approvals[0].status == "void"
     assert any(change.startswith("the waiver of memory") for change in decision.approvals[0].changed)
@@ -266,3 +266,79 @@ def any_plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     path = tmp_path_factory.mktemp("plan") / "plan.yaml"
     path.write_text(PLAN)
     return read_plan(path).plan
+
+
+def test_a_refusal_cannot_be_revoked(plan_of: PlanOf) -> None:
+    plan = plan_of("{full: [{role: approver}]}")
+    root = run(plan, GOOD).roots["full"]
+    yes = approval(root, at=NOW - timedelta(minutes=10))
+    no = approval(root, word="refuse", reason="no")
+    assert run(plan, [*GOOD, yes, no, revocation(no)]).decision == "NO-GO"
+
+
+def test_a_revoked_later_approval_does_not_bring_back_an_earlier_one(plan_of: PlanOf) -> None:
+    plan = plan_of("{full: [{role: approver}]}")
+    root = run(plan, GOOD).roots["full"]
+    first, second = approval(root, at=NOW - timedelta(minutes=10)), approval(root)
+    assert run(plan, [*GOOD, first, second, revocation(second)]).decision == "HOLD"
+
+
+def test_a_revoked_approval_does_not_lift_an_earlier_refusal(plan_of: PlanOf) -> None:
+    plan = plan_of("{full: [{role: approver}]}")
+    root = run(plan, GOOD).roots["full"]
+    no = approval(root, word="refuse", reason="no", at=NOW - timedelta(minutes=10))
+    yes = approval(root)
+    assert run(plan, [*GOOD, no, yes, revocation(yes)]).decision == "NO-GO"
+
+
+def test_what_restrains_a_release_outlives_its_key(plan_of: PlanOf) -> None:
+    plan = plan_of("{full: [{role: approver}]}")
+    root = run(plan, GOOD).roots["full"]
+    retired = Ed25519PrivateKey.generate()
+    keys: Signers = {
+        "approver": (*SIGNERS["approver"], Signer(("ada",), retired.public_key(), valid_before=SOON)),
+        "operator": (Signer(("grace",), GRACE.public_key(), valid_before=SOON),),
+    }
+    yes = approval(root, at=NOW - timedelta(minutes=10))
+    no = approval(root, key=retired, word="refuse", reason="no")
+    assert run(plan, [*GOOD, yes, no], signers=keys).decision == "NO-GO"
+    assert run(plan, [*GOOD, yes, revocation(yes)], signers=keys).decision == "HOLD"
+
+
+def test_a_refusal_stands_as_long_as_the_evidence_does(plan_of: PlanOf) -> None:
+    plan = plan_of("{full: [{any_of: [approver, operator], valid: 10m}]}")
+    root = run(plan, GOOD).roots["full"]
+    no = approval(root, word="refuse", reason="no", at=NOW - timedelta(hours=1), not_after=NOW)
+    decision = run(plan, [*GOOD, no, approval(root, role="operator", key=GRACE)])
+    assert decision.decision == "NO-GO"
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_of_two_rules_for_a_role_the_stricter_time_holds(plan_of: PlanOf, order: slice) -> None:
+    rules = ["{any_of: [approver, operator], valid: 30d}", "{role: approver, valid: 10m}"][order]
+    plan = plan_of(f"{{full: [{', '.join(rules)}]}}")
+    root = run(plan, GOOD).roots["full"]
+    both = [approval(root, not_after=NOW + timedelta(days=9)), approval(root, role="operator", key=GRACE)]
+    assert run(plan, [*GOOD, *both]).decision == "GO"
+    assert run(plan, [*GOOD, *both], now=NOW + timedelta(hours=2)).decision == "HOLD"
+
+
+def test_signatures_are_spread_over_the_rules_so_that_as_many_as_can_are_fulfilled(tmp_path: Path) -> None:
+    people = "".join(f"  {role}: {{name: {role.title()}, signers: {role}.allowed}}\n" for role in ("a", "b", "c"))
+    rules = "approvals:\n  full: [{any_of: [a, b]}, {any_of: [a, c]}]\n"
+    path = tmp_path / "plan.yaml"
+    text = PLAN.replace("  operator: {name: Grace}\n", f"  operator: {{name: Grace}}\n{people}")
+    path.write_text(text.replace("approvals:\n  full: [{role: approver}]\n", rules))
+    plan = read_plan(path).plan
+    keys = {role: Ed25519PrivateKey.generate() for role in ("a", "b")}
+    signers: Signers = {role: (Signer((role,), key.public_key()),) for role, key in keys.items()}
+    root = run(plan, GOOD, signers=signers).roots["full"]
+    signed = [approval(root, role=role, key=key, person=role) for role, key in keys.items()]
+    for records in (signed, signed[::-1]):
+        assert run(plan, [*GOOD, *records], signers=signers).decision == "GO"
+
+
+def test_an_act_under_a_collectors_name_is_no_measurement(plan: Plan) -> None:
+    signed = approval(run(plan, GOOD).roots["full"])
+    decision = run(plan, [*GOOD[1:], replace(signed, collector="tests")], "rehearsal")
+    assert decision.claim("works").verdict == "NOT PROVEN"

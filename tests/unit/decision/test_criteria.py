@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -62,6 +63,9 @@ def test_a_verdict_that_is_never_given_is_named() -> None:
     assert "stable" in problems_of("soak", {"verdict": criterion(equals="steady")})[0]
 
 
-def test_an_empty_criterion_is_refused() -> None:
+@pytest.mark.parametrize(
+    "empty", [{}, {"at_least": None}, {"equals": None}, {"all_of": []}, {"all_of": [{"at_most": None}]}]
+)
+def test_an_empty_criterion_is_refused(empty: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="needs one of"):
-        criterion()
+        criterion(**empty)

@@ -1,8 +1,13 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from decision.inputs import signers_of
 from decision.plan_file import PlanError, read_plan
+from evidence.allowed_signers import line_of
+from evidence.keys import public_text
+from processes.errors import UsageError
 from tests.unit.decision.factories import PLAN
 
 
@@ -56,3 +61,38 @@ def test_a_time_with_seconds_keeps_its_zone(plan_path: Path) -> None:
 def test_a_missing_plan_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="cannot be read"):
         read_plan(tmp_path / "none.yaml")
+
+
+ALIASES = "&a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in ("ab", "bc", "cd", "de")
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2020-13-45", "1" * 5000, "[" * 3000, ALIASES],
+    ids=["no date", "a long number", "deep", "aliases of aliases"],
+)
+def test_a_plan_made_to_break_its_reader_is_refused_in_a_line(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(f"version: {value}\n")
+    with pytest.raises(PlanError):
+        read_plan(path)
+
+
+@pytest.mark.parametrize("age", [".inf", "99999999999d", "-1.0"])
+def test_a_time_beyond_all_measure_is_refused(tmp_path: Path, age: str) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN.replace("max_age: 24h", f"max_age: {age}"))
+    with pytest.raises(PlanError, match="duration"):
+        read_plan(path)
+
+
+def test_a_key_that_two_people_share_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN.replace("{name: Grace}", "{name: Grace, signers: grace.allowed}"))
+    key = public_text(Ed25519PrivateKey.generate().public_key())
+    for name in ("ada", "grace"):
+        (tmp_path / f"{name}.allowed").write_text(line_of([name], key))
+    with pytest.raises(UsageError, match="Ada and Grace share a key"):
+        signers_of(read_plan(path))

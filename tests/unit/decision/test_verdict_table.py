@@ -96,7 +96,7 @@ def test_a_waiver_changes_every_verdict_but_proven(waivable: Plan, values: str, 
     more: dict[str, Any] = {"level": "full", "now": NOW, "plan_digest": "0" * 64, "signers": SIGNERS}
     records = [record_of(VALUES[values], outcome)]
     before = decide(waivable, records, wanted, **more).claim("memory").verdict
-    after = decide(waivable, [*records, waiver("memory")], wanted, **more).claim("memory").verdict
+    after = decide(waivable, [*records, waiver(waivable, "memory")], wanted, **more).claim("memory").verdict
     assert after == ("PROVEN" if before == "PROVEN" else "WAIVED")
 
 

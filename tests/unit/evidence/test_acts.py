@@ -25,6 +25,7 @@ def waiver(key: Ed25519PrivateKey = PERSON, signed_with: Ed25519PrivateKey | Non
     now = datetime.now(UTC)
     result = WaiverResult(
         role="approver", person="Ada", reason="known", public_key=public_text(key.public_key()), claim="works",
+        claim_digest="0" * 64, verdict="REFUTED",
         owner="Grace", expires_at=now + timedelta(days=1),
     )  # fmt: skip
     act = Measurement(result=result, outcome="passed", summary="Ada waives", started_at=now, finished_at=now)

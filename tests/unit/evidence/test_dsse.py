@@ -56,12 +56,6 @@ def test_no_bit_of_an_envelope_can_change_unnoticed() -> None:
             verify(bytes(changed), [KEY.public_key()])
 
 
-def test_a_number_that_canonical_json_does_not_know_is_refused() -> None:
-    envelope = sign(STATEMENT, KEY)[:-1] + b',"x":9007199254740993}'
-    with pytest.raises(IntegrityError, match="no DSSE envelope"):
-        verify(envelope, [KEY.public_key()])
-
-
 def test_a_foreign_signature_is_refused() -> None:
     with pytest.raises(IntegrityError, match="trusted"):
         verify(sign(STATEMENT, KEY), [Ed25519PrivateKey.generate().public_key()])

@@ -40,7 +40,6 @@ from tests.unit.decision.factories import suite_result
 
 ADA, STRANGER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 HAND = Hand("approver", ADA)
-LAST, FIRST = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
 YESTERDAY, TOMORROW = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1)
 
 
@@ -75,7 +74,7 @@ def request_(plan_file, store):
 
 
 def approval(plan_file, request, hand=HAND, **changes):
-    values = {"root": request.digest[:12], "refuse": False, "reason": ""} | changes
+    values = {"root": request.digest, "refuse": False, "reason": ""} | changes
     return sign_approval(plan_file, request, hand, **values)
 
 
@@ -162,12 +161,9 @@ def test_an_act_made_without_gonogo_counts_like_any_other(plan_file, store, requ
         ({"role": "operator"}, "the plan asks no operator for level full"),
         ({"role": "nobody"}, "the plan asks no nobody for level full"),
         ({"level": "canary"}, "the plan asks no approver for level canary"),
-        ({"level": "moon"}, "there is no level moon"),
         ({"at": TOMORROW}, "signed in the future"),
-        ({"at": LAST}, "signed in the future"),
-        ({"at": FIRST}, "counted until"),
         ({"not_after": YESTERDAY}, "counted until"),
-        ({"at": YESTERDAY - timedelta(days=7), "not_after": LAST}, "counted until"),
+        ({"at": YESTERDAY - timedelta(days=7), "not_after": TOMORROW}, "counted until"),
         ({"collector": "tests"}, "says more than"),
         ({"attachments": [Attachment("a", "text/plain", "0" * 64, 1)]}, "says more than"),
     ],
@@ -205,22 +201,27 @@ def test_a_measurement_is_not_taken_for_a_signature(plan_file, store):
 def test_an_older_signature_does_not_take_the_place_of_a_newer_one(plan_file, store, request_):
     older = approval(plan_file, request_)
     accept(plan_file, store, approval(plan_file, request_, refuse=True, reason="the runbook was not tried"))
-    assert "the same person signed again later" in refused(plan_file, store, older)
+    assert "the same role signed again later" in refused(plan_file, store, older)
 
 
-def test_waivers_and_revocations_are_accepted_by_the_same_door(plan_file, store, request_):
-    later = datetime.now(UTC) + timedelta(days=1)
-    waiver = sign_waiver(plan_file, HAND, claim="works", owner="operator", reason="known", expires_at=later)
-    assert accept(plan_file, store, waiver).record.summary == "Ada waives works"
-    stranger = sign_waiver(
-        plan_file, Hand("approver", STRANGER), claim="works", owner="operator", reason="x", expires_at=later
-    )
+def test_waivers_and_revocations_are_accepted_by_the_same_door(plan_file, store):
+    (plan_file.base / "README.md").unlink()
+    what = {"claim": "written", "owner": "operator", "reason": "it is being written", "expires_at": TOMORROW}
+    stranger = sign_waiver(plan_file, store, Hand("approver", STRANGER), **what)
     assert "not allowed" in refused(plan_file, store, stranger)
-    approved = accept(plan_file, store, approval(plan_file, request_)).record
+    assert accept(plan_file, store, sign_waiver(plan_file, store, HAND, **what)).record.summary == "Ada waives written"
+    approved = accept(plan_file, store, approval(plan_file, request_of(plan_file, store, "full"))).record
+    assert conclude(plan_file, store, level="full").decision.decision == "CONDITIONAL GO"
     revocation = sign_revocation(plan_file, store, HAND, record=approved.record_id[:12], reason="too early")
     assert accept(plan_file, store, revocation).record.summary == f"Ada revokes {approved.record_id[:12]}"
     assert conclude(plan_file, store, level="full").decision.decision == "HOLD"
     assert not accept(plan_file, store, revocation).new
+
+
+def test_a_refusal_cannot_be_revoked(plan_file, store, request_):
+    refusal = accept(plan_file, store, approval(plan_file, request_, refuse=True, reason="not tried")).record
+    with pytest.raises(UsageError, match="cannot be revoked"):
+        sign_revocation(plan_file, store, HAND, record=refusal.record_id, reason="mistake")
 
 
 def test_a_revocation_of_nothing_is_refused(plan_file, store, request_, tmp_path):
@@ -229,7 +230,7 @@ def test_a_revocation_of_nothing_is_refused(plan_file, store, request_, tmp_path
     record = next(iter(other.ledger.rows())).record_id
     revocation = sign_revocation(plan_file, other, HAND, record=record, reason="too early")
     other.ledger.close()
-    assert "holds nothing that it revokes" in refused(plan_file, store, revocation)
+    assert "holds no approval or waiver that it revokes" in refused(plan_file, store, revocation)
 
 
 @given(data=st.data())
@@ -262,7 +263,7 @@ def test_what_a_waiting_run_shows_names_who_must_sign_over_what(plan_file, store
     decision = conclude(plan_file, store, level="full").decision
     shown = waits_for(plan_file, decision, "it says ``` # GO")
     assert "- Ada (approver) for level full" in shown
-    assert f"--root {decision.roots['full'].digest[:12]}" in shown
+    assert f"--root {decision.roots['full'].digest}" in shown
     assert "````\nit says ``` # GO\n````" in shown
 
 
@@ -271,6 +272,6 @@ def test_a_run_waits_as_long_as_its_evidence_and_its_waivers_count(plan_file, st
     assert next_expiry(decision) == min(claim.valid_until for claim in decision.claims)
     soon = datetime.now(UTC) + timedelta(hours=1)
     (plan_file.base / "README.md").unlink()
-    waiver = sign_waiver(plan_file, HAND, claim="written", owner="operator", reason="known", expires_at=soon)
+    waiver = sign_waiver(plan_file, store, HAND, claim="written", owner="operator", reason="known", expires_at=soon)
     accept(plan_file, store, waiver)
     assert next_expiry(conclude(plan_file, store, level="full").decision) == soon

@@ -5,7 +5,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.load import load_outcome
+from loadtests.load import Limits, load_outcome
 from loadtests.soak import find_gaps
 from loadtests.windows import Window, read_windows, sum_windows
 from processes.errors import CollectError
@@ -19,6 +19,7 @@ def window(start=0.0, *, latencies_us=(1000,), offered=None, **counts):
     values = {"offered": n if offered is None else offered, "started": n, "late": 0, "completed": n, "errors": 0}
     values |= {"rate_limited": 0, "expected_4xx": 0} | counts
     return Window(
+        0,
         start,
         start + 10,
         **values,
@@ -86,4 +87,4 @@ def test_gaps_are_named_with_their_cause():
     ],
 )
 def test_a_load_passes_only_with_every_figure(values, outcome):
-    assert load_outcome(*values, {})[0] == outcome
+    assert load_outcome(*values, Limits(None, None))[0] == outcome

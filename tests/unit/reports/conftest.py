@@ -73,7 +73,9 @@ class Case:
 
     def waived_by_lubit(self, claim: str) -> "Case":
         """With Lubit's waiver of a claim."""
-        return self._with(waiver(claim, person="Lubit", owner="GitCode", at=NOW - timedelta(minutes=1)))
+        return self._with(
+            waiver(self.plan_file.plan, claim, person="Lubit", owner="GitCode", at=NOW - timedelta(minutes=1))
+        )
 
     def _with(self, act: Record) -> "Case":
         subject = self.records[0].subject

@@ -167,7 +167,7 @@ def test_the_report_says_what_a_signature_is_over_and_how_to_give_it(good: Case)
     decision = good.decide("canary")
     root = good.view_of(decision).authorization.roots[0]
     assert (root.level, root.digest) == ("canary", decision.roots["canary"].digest)
-    assert root.sign.endswith(f"--level canary --role approver --root {root.digest[:12]} --key FILE")
+    assert root.sign.endswith(f"--level canary --role approver --root {root.digest[:32]} --key FILE")
 
 
 def test_a_waived_claim_is_listed_and_marked_as_waived(case_of: Callable[..., Case]) -> None:
