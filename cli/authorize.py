@@ -11,13 +11,13 @@ from cyclopts import Parameter
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_text
 from cli.progress import progress_on_stderr
-from cli.run_facts import run_facts
 from decision.levels import Level
 from decision.plan_file import PlanFile, read_plan
 from evidence.store import open_store
 from flows.authorization import Pending, conclude, pending, record_decision
 from flows.measuring import profile_of
 from flows.progress import report_progress
+from flows.run_facts import run_facts
 from processes.errors import UsageError
 from reports.render import render_html, render_json, render_text
 from reports.view import build_view
@@ -93,11 +93,11 @@ def _measure(plan_file: PlanFile, missing: Sequence[Pending], profile: str, home
         # Heavy imports, beside the server's start.
         from prefect.exceptions import TerminationSignal
 
-        from flows.authorize import authorize as authorize_flow
+        from flows.collect import collect
 
         wait_for_orchestrator(server)
         report_progress("prefect", 1.0, "ready")
         try:
-            return authorize_flow(plan_file.path, [item.collector for item in missing], profile=profile, home=home)
+            return collect(plan_file.path, [item.collector for item in missing], profile=profile, home=home)
         except TerminationSignal as error:  # Prefect's own word for SIGTERM
             raise KeyboardInterrupt from error

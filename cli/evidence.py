@@ -11,7 +11,6 @@ from cyclopts import App, Parameter
 
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
-from cli.run_facts import run_facts
 from decision.levels import Level
 from decision.plan_file import read_plan
 from decision.quantities import parse_duration_s
@@ -25,6 +24,7 @@ from evidence.store import EvidenceStore, open_existing_store, open_store
 from flows.authorization import conclude
 from flows.bundling import export_bundle
 from flows.ingesting import add_results
+from flows.run_facts import run_facts
 from processes.errors import IntegrityError, UsageError
 
 app = App(name="evidence", help="List, show, add and export the records of the ledger, and remove old ones.")

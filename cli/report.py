@@ -5,11 +5,11 @@ from typing import Literal
 
 from cli.options import DEFAULT_HOME, Home
 from cli.output import print_text
-from cli.run_facts import run_facts
 from decision.levels import Level
 from decision.plan_file import read_plan
 from evidence.store import open_store
 from flows.authorization import conclude
+from flows.run_facts import run_facts
 from reports.render import render_html, render_json, render_text
 from reports.view import build_view
 

@@ -1,6 +1,10 @@
-"""``gonogo approve``, ``gonogo waive``, ``gonogo revoke``: what people sign, each with a key of their own."""
+"""What people sign, each with a key of their own, and how it gets into a ledger.
+
+``gonogo approve``, ``gonogo waive``, ``gonogo revoke``, ``gonogo request``, ``gonogo accept``.
+"""
 
 from datetime import UTC, datetime
+from functools import partial
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +18,18 @@ from decision.plan_file import read_plan
 from decision.quantities import parse_duration_s
 from evidence.keys import load_signing_key
 from evidence.moment import checked_moment
-from evidence.record import Record
 from evidence.store import open_existing_store
-from flows.signing import Hand, approve, revoke, waive
+from flows.signing import (
+    Accepted,
+    Hand,
+    accept,
+    examine,
+    read_request,
+    request_of,
+    sign_approval,
+    sign_revocation,
+    sign_waiver,
+)
 from processes.errors import UsageError
 
 Role = Annotated[str, Parameter(help="The role of the plan that you sign in.")]
@@ -34,6 +47,8 @@ def approve_level(
     reason: str = "",
     not_before: datetime | None = None,
     not_after: datetime | None = None,
+    print_only: Annotated[bool, Parameter(name="--print", negative="")] = False,
+    request: Path | None = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -55,20 +70,59 @@ def approve_level(
         From when the approval counts (ISO time; UTC unless it says otherwise).
     not_after
         Until when; at most as long as the plan allows.
+    print_only
+        Print what you signed instead of taking it into the ledger: for gonogo accept, or a waiting flow run.
+    request
+        Sign over this file (gonogo request) where there is no ledger, and print.
     """
-    plan_file, store = read_plan(plan), open_existing_store(home.resolve())
-    record = approve(
+    plan_file, hand = read_plan(plan), _hand(role, key)
+    sign_over = partial(
+        sign_approval,
         plan_file,
-        store,
-        _hand(role, key),
-        level=level,
+        hand=hand,
         root=root,
         refuse=refuse,
         reason=reason,
         not_before=_utc(not_before),
         not_after=_utc(not_after),
     )
-    return _told(record, json)
+    if request is not None:
+        print(sign_over(read_request(_read(request), plan_file, level)).decode())
+        return 0
+    store = open_existing_store(home.resolve())
+    envelope = sign_over(request_of(plan_file, store, level))
+    if not print_only:
+        return _told(accept(plan_file, store, envelope), json)
+    examine(plan_file, store, envelope)
+    print(envelope.decode())
+    return 0
+
+
+def request_approval(plan: Path, *, level: Level, home: Home = DEFAULT_HOME) -> int:
+    """Print what an approval of a level is over, as JSON: for people who sign where there is no ledger.
+
+    Parameters
+    ----------
+    plan
+        The release plan.
+    level
+        The authorization level.
+    """
+    print_json(request_of(read_plan(plan), open_existing_store(home.resolve()), level).model_dump(mode="json"))
+    return 0
+
+
+def accept_act(plan: Path, file: Path, *, home: Home = DEFAULT_HOME, json: Json = False) -> int:
+    """Take into the ledger what a person signed elsewhere, if it counts.
+
+    Parameters
+    ----------
+    plan
+        The release plan.
+    file
+        What gonogo approve printed.
+    """
+    return _told(accept(read_plan(plan), open_existing_store(home.resolve()), _read(file).strip()), json)
 
 
 def waive_claim(
@@ -100,7 +154,8 @@ def waive_claim(
     """
     plan_file, store = read_plan(plan), open_existing_store(home.resolve())
     hand, expires_at = _hand(role, key), _time(expires)
-    return _told(waive(plan_file, store, hand, claim=claim, owner=owner, reason=reason, expires_at=expires_at), json)
+    envelope = sign_waiver(plan_file, store, hand, claim=claim, owner=owner, reason=reason, expires_at=expires_at)
+    return _told(accept(plan_file, store, envelope), json)
 
 
 def revoke_act(
@@ -118,7 +173,8 @@ def revoke_act(
         Why.
     """
     plan_file, store = read_plan(plan), open_existing_store(home.resolve())
-    return _told(revoke(plan_file, store, _hand(role, key), record=record, reason=reason), json)
+    envelope = sign_revocation(plan_file, store, _hand(role, key), record=record, reason=reason)
+    return _told(accept(plan_file, store, envelope), json)
 
 
 def _hand(role: str, key: Path) -> Hand:
@@ -154,9 +210,19 @@ def _time(text: str) -> datetime:
         raise UsageError(f"--expires {text}: expected a time such as 2025-11-01T12:00Z, or a duration: 7d") from error
 
 
-def _told(record: Record, json: bool) -> int:
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _told(accepted: Accepted, json: bool) -> int:
+    record = accepted.record
     if json:
-        print_json({"record_id": record.record_id, "kind": record.kind, **record.result.model_dump(mode="json")})
+        facts = {"record_id": record.record_id, "new": accepted.new, "kind": record.kind}
+        print_json(facts | record.result.model_dump(mode="json"))
     else:
-        print_text(f"signed: {record.summary}; record {record.record_id}")
+        said = "signed" if accepted.new else "already in the ledger"
+        print_text(f"{said}: {record.summary}; record {record.record_id}")
     return 0

@@ -82,6 +82,11 @@ def root_of(
     return Root.model_validate(content | {"digest": json_sha256(content)})
 
 
+def root_digest(root: Root) -> str:
+    """The digest (hex) that a root should have."""
+    return json_sha256(root.model_dump(mode="json", exclude={"digest"}))
+
+
 def judge_approvals(
     records: Sequence[Record], roots: Mapping[Level, Root], authority: Authority
 ) -> tuple[ApprovalState, ...]:

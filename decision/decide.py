@@ -82,6 +82,11 @@ class Decision(BaseModel):
         raise KeyError(claim_id)
 
     @property
+    def lacks_only_signatures(self) -> bool:
+        """Whether the requested level would be reached if the people who are asked signed it."""
+        return self.decision == "HOLD" and not self.blocking
+
+    @property
     def exit_code(self) -> int:
         """The exit code of the command line for this decision."""
         return EXIT_CODES[self.decision]
@@ -234,9 +239,11 @@ def hours_of_one_run(plan: Plan, claim_id: str) -> float:
 
 
 def next_expiry(decision: Decision) -> datetime | None:
-    """When the first record behind a proven claim becomes too old."""
-    times = [c.valid_until for c in decision.claims if c.verdict == "PROVEN" and c.valid_until]
-    return min(times) if times else None
+    """When the first thing that the requested level rests on ends: evidence that becomes too old, or a waiver."""
+    needed = {c.id: c for c in decision.claims if set(c.gates) & set(levels_up_to(decision.requested_level))}
+    ends = [c.valid_until for c in needed.values() if c.verdict == "PROVEN" and c.valid_until]
+    ends += [w.expires_at for w in decision.waivers if w.status == "in force" and w.claim in needed]
+    return min(ends, default=None)
 
 
 def stale_at(decision: Decision, at: datetime) -> tuple[ClaimVerdict, ...]:

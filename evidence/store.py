@@ -31,57 +31,29 @@ class EvidenceStore:
     trusted: tuple[Signer, ...]
     collectors_file: Path
 
-    def record(
-        self,
-        subject: Subject,
-        collector: str,
-        inputs: Mapping[str, str],
-        measurement: Measurement,
-        *,
-        key: Ed25519PrivateKey | None = None,
-    ) -> Record:
-        """Sign a measurement and append it; its attachments are stored first. ``key`` is that of a person who acts.
+    def record(self, subject: Subject, collector: str, inputs: Mapping[str, str], measurement: Measurement) -> Record:
+        """Sign a measurement and append it; its attachments are stored first.
 
         A crash in between leaves attachments that no record names: they do no harm.
         """
-        envelope = self._sign(subject, collector, inputs, measurement, key)
-        record = self._own(envelope, measurement)  # what does not verify is not appended
+        attachments = [
+            Attachment(a.name, a.media_type, self.attachments.put(a.content), len(a.content))
+            for a in measurement.attachments
+        ]
+        envelope = sign(build_statement(subject, collector, inputs, measurement, attachments), self.key)
+        own, record_id = [Signer((), self.key.public_key())], hashlib.sha256(envelope).hexdigest()
+        record = read_envelope(envelope, own, record_id=record_id, sequence=0, act=False)  # or it is not appended
         row = self.ledger.append(envelope, subject=subject.digest, collector=collector, kind=measurement.kind)
         for attachment in measurement.attachments:
             # Retention may have removed the same content while no record of ours named it yet; it never will from now.
             self.attachments.put(attachment.content)
         return replace(record, sequence=row.sequence)
 
-    def draft(
-        self,
-        subject: Subject,
-        collector: str,
-        inputs: Mapping[str, str],
-        measurement: Measurement,
-        *,
-        key: Ed25519PrivateKey,
-    ) -> Record:
-        """The record that ``record`` would append, to look at before: nothing is written but its attachments."""
-        return self._own(self._sign(subject, collector, inputs, measurement, key), measurement)
-
-    def _own(self, envelope: bytes, measurement: Measurement) -> Record:
-        """The record of an envelope that was signed here, not yet in its place."""
-        record_id, own = hashlib.sha256(envelope).hexdigest(), Signer((), self.key.public_key())
-        return read_envelope(envelope, [own], record_id=record_id, sequence=0, act=measurement.kind in ACTS)
-
-    def _sign(
-        self,
-        subject: Subject,
-        collector: str,
-        inputs: Mapping[str, str],
-        measurement: Measurement,
-        key: Ed25519PrivateKey | None,
-    ) -> bytes:
-        attachments = [
-            Attachment(a.name, a.media_type, self.attachments.put(a.content), len(a.content))
-            for a in measurement.attachments
-        ]
-        return sign(build_statement(subject, collector, inputs, measurement, attachments), key or self.key)
+    def append_act(self, envelope: bytes) -> Record:
+        """Append what a person signed, as it is. Raises IntegrityError when it is no act that its own key signed."""
+        act = read_act(envelope)
+        row = self.ledger.append(envelope, subject=act.subject.digest, collector=act.collector, kind=act.kind)
+        return replace(act, sequence=row.sequence)
 
     def read(self, row: Row) -> Record:
         """The verified record of a row. Raises IntegrityError, also when its content was removed."""
@@ -140,6 +112,11 @@ def read_envelope(envelope: bytes, trusted: Collection[Signer], *, record_id: st
     if (record.kind in ACTS) != act:
         raise IntegrityError(f"is {record.kind} evidence, filed as something else")
     return record
+
+
+def read_act(envelope: bytes) -> Record:
+    """The verified record of an act that is in no ledger yet: its sequence is 0. Raises IntegrityError."""
+    return read_envelope(envelope, (), record_id=hashlib.sha256(envelope).hexdigest(), sequence=0, act=True)
 
 
 def stated_kind(envelope: bytes) -> str:

@@ -94,13 +94,17 @@ def conclude(
     level: Level,
     failures: Mapping[str, str] | None = None,
     reused: Sequence[str] = (),
+    also: Sequence[Record] = (),
     now: datetime | None = None,
 ) -> Conclusion:
-    """Decide on what the ledger holds. ``failures`` says of collectors why they could not measure."""
+    """Decide on what the ledger holds, and on records that it does not hold yet (``also``).
+
+    ``failures`` says of collectors why they could not measure.
+    """
     records, invalid = store.records(subject_of(plan_file).digest)
     decision = decide(
         plan_file.plan,
-        records,
+        [*records, *also],
         wanted_of(plan_file),
         level=level,
         now=now or datetime.now(UTC),

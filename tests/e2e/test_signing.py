@@ -113,9 +113,38 @@ def test_a_waiver_makes_the_go_conditional_and_stands_in_the_report(release):
     assert "the section is being written" in ran.stdout
 
 
+def test_what_was_signed_elsewhere_is_taken_in_by_whoever_has_the_ledger(release, tmp_path):
+    request = gonogo(release, "request", "plan.yaml", "--level", "full").stdout
+    elsewhere = Path(shutil.copytree(release, tmp_path / "elsewhere", ignore=shutil.ignore_patterns(".gonogo")))
+    (elsewhere / "request.json").write_text(request)
+    signed = approve(elsewhere, "--request", "request.json", root=json.loads(request)["digest"])
+    assert signed.returncode == 0, signed.stderr
+    (release / "approval.json").write_text(signed.stdout)
+    for said in ("signed: Ada approves level full", "already in the ledger: Ada approves level full"):
+        assert gonogo(release, "accept", "plan.yaml", "approval.json").stdout.startswith(said)
+    assert gonogo(release, "report", "plan.yaml", "--level", "full").returncode == 0
+    (elsewhere / "request.json").write_text(request.replace("gonogo/1", "gonogo/2"))
+    changed = approve(elsewhere, "--request", "request.json", root=json.loads(request)["digest"])
+    assert changed.returncode == 2
+    assert changed.stderr == "gonogo: --request: its digest is not that of its content\n"
+
+
+def test_what_is_printed_is_not_in_the_ledger_until_it_is_accepted(release):
+    (release / "approval.json").write_text(approve(release, "--print").stdout)
+    assert gonogo(release, "report", "plan.yaml", "--level", "full").returncode == 30
+    assert approve(release, "--print", key="stranger").returncode == 2
+    assert gonogo(release, "accept", "plan.yaml", "approval.json").returncode == 0
+    assert gonogo(release, "report", "plan.yaml", "--level", "full").returncode == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("accept", "plan.yaml", "plan.yaml"),
+        ("accept", "plan.yaml", "no-such.json"),
+        ("request", "plan.yaml"),
+        ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 12, "--key", "ada",
+         "--request", "plan.yaml"),
         ("approve", "plan.yaml"),
         ("approve", "plan.yaml", "--level", "full", "--role", "nobody", "--root", "0" * 32, "--key", "ada"),
         ("approve", "plan.yaml", "--level", "full", "--role", "approver", "--root", "0" * 32, "--key", "none"),
