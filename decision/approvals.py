@@ -11,9 +11,9 @@ from decision.claims import ClaimVerdict
 from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan import ApprovalRule
 from decision.waivers import WaiverState
+from evidence.acts import ApprovalResult
 from evidence.dsse import json_sha256
 from evidence.record import Record
-from evidence.results import ApprovalResult
 
 POLICY = "gonogo/1"
 """The version of the rules by which evidence becomes a decision. It changes with every change of them."""

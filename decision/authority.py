@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from decision.plan import Plan
+from evidence.acts import Act, RevocationResult
 from evidence.allowed_signers import Signer
 from evidence.dsse import key_id
 from evidence.keys import public_text
 from evidence.record import Record
-from evidence.results import Act, RevocationResult
 
 Signers = Mapping[str, Sequence[Signer]]
 """The allowed signers of each role of the plan."""

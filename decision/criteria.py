@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 from decision.quantities import Number, parse_number
-from evidence.results import RESULTS, Result
+from evidence.kinds import RESULTS
+from evidence.results import Result
 
 Holds = Literal["yes", "no", "too-little", "undetermined"]
 """too-little: more of the same measurement could still reach the limit; undetermined: the value is not known."""

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from decision.authority import Authority
 from decision.claims import ClaimVerdict
 from decision.plan import Claim
+from evidence.acts import WaiverResult
 from evidence.dsse import json_sha256
 from evidence.record import Record
-from evidence.results import WaiverResult
 
 WaiverStatus = Literal["in force", "not needed", "expired", "void"]
 

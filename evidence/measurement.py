@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from evidence.results import KIND_OF, Result
+from evidence.kinds import KIND_OF
+from evidence.results import Result
 
 Outcome = Literal["passed", "failed", "inconclusive", "errored"]
 """passed and failed speak of the collector's own checks; inconclusive: too little was seen; errored: nothing valid."""

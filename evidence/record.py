@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from evidence.kinds import KIND_OF
 from evidence.measurement import LeftOut, Outcome
-from evidence.results import KIND_OF, Result
+from evidence.results import Result
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from evidence.moment import Moment
-
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -281,57 +279,6 @@ class RolloutResult(Result):
     ticks: Count
 
 
-class Act(Result):
-    """What a person signs with a key of their own. ``public_key`` is that key, as OpenSSH writes it.
-
-    The signature shows that the holder of the key said so; whether the key may speak for the role is decided by the
-    allowed signers of the plan, whenever the act is used.
-    """
-
-    role: str
-    person: str
-    reason: str
-    public_key: str
-
-
-class ApprovalResult(Act):
-    """A person's word on one level: over ``root``, the hash of plan, policy, evidence and waivers that they saw.
-
-    ``evidence`` maps the claims that the level needs to their record ids (empty: there was none), ``waivers`` those
-    that were waived to the waiver's record id: what makes up the root beside plan and policy.
-    """
-
-    level: Literal["rehearsal", "canary", "ab-test", "full"]
-    word: Literal["approve", "refuse"]
-    not_before: Moment
-    not_after: Moment
-    root: str
-    plan_digest: str
-    policy: str
-    evidence: dict[str, str]
-    waivers: dict[str, str]
-
-
-class WaiverResult(Act):
-    """An exception to one claim: who sees to it that it ends, why it is made, and when it ends.
-
-    ``claim_digest`` (sha256 in hex) is that of the claim as the plan stated it, ``verdict`` what it was when it was
-    waived: an exception to something else, or to something worse, was not made.
-    """
-
-    claim: str
-    claim_digest: str
-    verdict: Literal["REFUTED", "NOT PROVEN"]
-    owner: str
-    expires_at: Moment
-
-
-class RevocationResult(Act):
-    """The end of an approval or waiver before its time."""
-
-    revokes: str
-
-
 class DecisionResult(Result):
     """A decision, recorded when a report was made."""
 
@@ -362,27 +309,3 @@ class RetentionResult(Result):
     reason: str
     removed: list[RemovedRecord]
     attachments_removed: Count
-
-
-RESULTS: dict[str, type[Result]] = {
-    "test-suite": TestSuiteResult,
-    "contract": ContractResult,
-    "data-quality": DataQualityResult,
-    "load": LoadResult,
-    "soak": SoakResult,
-    "drill": DrillResult,
-    "monitoring": MonitoringResult,
-    "documentation": DocumentationResult,
-    "rollout": RolloutResult,
-    "decision": DecisionResult,
-    "approval": ApprovalResult,
-    "waiver": WaiverResult,
-    "revocation": RevocationResult,
-    "retention": RetentionResult,
-}
-"""The result model of each kind of evidence."""
-
-ACTS: frozenset[str] = frozenset({"approval", "waiver", "revocation"})
-"""The kinds that persons sign, not collectors."""
-
-KIND_OF: dict[type[Result], str] = {model: kind for kind, model in RESULTS.items()}

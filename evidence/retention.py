@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from evidence.kinds import ACTS
 from evidence.ledger import Row
 from evidence.record import Record
-from evidence.results import ACTS, RemovedRecord
+from evidence.results import RemovedRecord
 
 KEPT_KINDS = ACTS | {"decision", "retention"}
 """Acts of people, and what was decided, are kept for ever."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import create_model
 
-from evidence.results import RESULTS
+from evidence.kinds import RESULTS
 from evidence.statement import EvidencePredicate, predicate_type
 
 

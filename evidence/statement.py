@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from evidence.kinds import RESULTS
 from evidence.measurement import LeftOut, Measurement, Outcome
 from evidence.moment import Moment
 from evidence.record import Attachment, Record, Subject
-from evidence.results import RESULTS, TestSuiteResult
+from evidence.results import TestSuiteResult
 from processes.errors import IntegrityError
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from evidence.acts import Act
 from evidence.allowed_signers import Signer, line_of, read_allowed_signers
 from evidence.attachments import AttachmentStore
 from evidence.dsse import key_id, sign, unverified_payload, verify
 from evidence.keys import load_or_create_key, parse_public_text, public_text, publish
+from evidence.kinds import ACTS
 from evidence.ledger import Ledger, Row
 from evidence.measurement import Measurement
 from evidence.record import Attachment, Record, Subject
-from evidence.results import ACTS, Act, RemovedRecord, RetentionResult
+from evidence.results import RemovedRecord, RetentionResult
 from evidence.retention import was_removed
 from evidence.statement import TEST_RESULT_TYPE, build_statement, parse_statement
 from processes.errors import IntegrityError, UsageError

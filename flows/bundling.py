@@ -19,9 +19,9 @@ from decision.verification_summary import verification_summary
 from evidence.allowed_signers import Signer, parse_allowed_signers
 from evidence.bundle import COLLECTORS, Bundle, read_bundle, write_bundle
 from evidence.dsse import canonical_json, sign, verify
+from evidence.kinds import ACTS
 from evidence.moment import Moment
 from evidence.record import Record
-from evidence.results import ACTS
 from evidence.store import EvidenceStore, read_envelope, stated_kind
 from flows.authorization import Conclusion, conclude
 from processes.errors import IntegrityError, UsageError

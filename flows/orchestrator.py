@@ -13,6 +13,9 @@ from pathlib import Path
 from processes.ports import free_port
 from processes.supervised import Supervised, supervised, wait_until_ready
 
+_CONSOLE = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
+"""Of Prefect's log only what goes to the terminal: a server's own record of a run stays as it is."""
+
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -30,6 +33,7 @@ _QUIET = {
 def orchestrator(home: Path) -> Iterator[Supervised | None]:
     """Start the embedded API, not yet ready; None when ``PREFECT_API_URL`` names a server."""
     if os.environ.get("PREFECT_API_URL"):
+        os.environ.setdefault(_CONSOLE, "CRITICAL")
         yield None
         return
     for name, value in _QUIET.items():

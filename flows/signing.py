@@ -18,11 +18,11 @@ from decision.inputs import signers_of, subject_of
 from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan_file import PlanFile
 from decision.waivers import claim_digest
+from evidence.acts import Act, ApprovalResult, RevocationResult, WaiverResult
 from evidence.dsse import parse_strict, sign, unverified_payload
 from evidence.keys import public_text
 from evidence.measurement import Measurement
 from evidence.record import Record, Subject
-from evidence.results import Act, ApprovalResult, RevocationResult, WaiverResult
 from evidence.statement import build_statement
 from evidence.store import EvidenceStore, read_act
 from flows.authorization import conclude

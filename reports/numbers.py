@@ -1,9 +1,9 @@
 """The measured numbers of one record in one line, by its kind. Derived from the result, never from its summary."""
 
 from decision.quantities import duration_text
+from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
 from evidence.record import Record
 from evidence.results import (
-    ApprovalResult,
     ContractResult,
     DataQualityResult,
     DecisionResult,
@@ -12,11 +12,9 @@ from evidence.results import (
     LoadResult,
     MonitoringResult,
     Result,
-    RevocationResult,
     RolloutResult,
     SoakResult,
     TestSuiteResult,
-    WaiverResult,
 )
 from reports.formats import count, minute, number, optional_ms, optional_percent, plural, short
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from decision.decide import Decision
 from decision.plan import Plan
 from decision.quantities import duration_text
+from evidence.acts import Act
 from evidence.record import Record
-from evidence.results import Act
 from reports.charts import Chart, charts_of, test_totals
 from reports.formats import short, unit_value, window
 from reports.numbers import numbers_of

@@ -8,11 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from decision.approvals import Root
 from decision.plan import Plan
 from decision.waivers import claim_digest
+from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
 from evidence.allowed_signers import Signer
 from evidence.dsse import key_id
 from evidence.keys import public_text
 from evidence.record import Record
-from evidence.results import ApprovalResult, RevocationResult, WaiverResult
 from tests.unit.decision.factories import NOW, make_record
 
 ADA, GRACE, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))

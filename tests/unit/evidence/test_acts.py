@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from evidence.acts import WaiverResult
 from evidence.allowed_signers import Signer, line_of
 from evidence.dsse import key_id, sign
 from evidence.keys import public_text
 from evidence.measurement import Measurement
 from evidence.record import Record
-from evidence.results import WaiverResult
 from evidence.statement import build_statement
 from evidence.store import EvidenceStore, open_store
 from evidence.verify import verify_ledger

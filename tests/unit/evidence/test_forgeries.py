@@ -9,11 +9,11 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from evidence.acts import WaiverResult
 from evidence.allowed_signers import line_of, parse_allowed_signers
 from evidence.dsse import key_id, sign
 from evidence.keys import parse_public_text, public_text
 from evidence.measurement import Measurement
-from evidence.results import WaiverResult
 from evidence.statement import build_statement
 from evidence.store import EvidenceStore
 from processes.errors import IntegrityError, UsageError

@@ -5,7 +5,7 @@ import jsonschema
 import pytest
 
 from evidence.dsse import parse_strict
-from evidence.results import RESULTS
+from evidence.kinds import RESULTS
 from evidence.schemas import schema_of
 from evidence.statement import build_statement
 from tests.unit.evidence.conftest import SUBJECT, measurement

@@ -17,8 +17,9 @@ from collectors.http_requests import Exchange
 from collectors.test_suite import ingest_results
 from decision.collect import DocumentFile
 from decision.objectives import Stage
+from evidence.kinds import RESULTS
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
-from evidence.results import RESULTS, DrillResult, MonitoringResult, Result
+from evidence.results import DrillResult, MonitoringResult, Result
 from expectations import runner
 from flows.replay import NOT_REPLAYED, OBSERVED, REPLAYS
 from loadtests import load, soak

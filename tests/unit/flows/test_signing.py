@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from decision.decide import next_expiry
 from decision.inputs import inputs_of, subject_of
 from decision.plan_file import read_plan
+from evidence.acts import ApprovalResult
 from evidence.allowed_signers import line_of
 from evidence.dsse import sign, unverified_payload
 from evidence.keys import public_text
 from evidence.measurement import Measurement
 from evidence.record import Attachment
-from evidence.results import ApprovalResult, ContractResult, DocumentationResult
+from evidence.results import ContractResult, DocumentationResult
 from evidence.statement import build_statement
 from evidence.store import open_store
 from evidence.verify import verify_ledger

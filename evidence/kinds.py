@@ -1,0 +1,40 @@
+"""The kinds of evidence, and what each says."""
+
+from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
+from evidence.results import (
+    ContractResult,
+    DataQualityResult,
+    DecisionResult,
+    DocumentationResult,
+    DrillResult,
+    LoadResult,
+    MonitoringResult,
+    Result,
+    RetentionResult,
+    RolloutResult,
+    SoakResult,
+    TestSuiteResult,
+)
+
+RESULTS: dict[str, type[Result]] = {
+    "test-suite": TestSuiteResult,
+    "contract": ContractResult,
+    "data-quality": DataQualityResult,
+    "load": LoadResult,
+    "soak": SoakResult,
+    "drill": DrillResult,
+    "monitoring": MonitoringResult,
+    "documentation": DocumentationResult,
+    "rollout": RolloutResult,
+    "decision": DecisionResult,
+    "approval": ApprovalResult,
+    "waiver": WaiverResult,
+    "revocation": RevocationResult,
+    "retention": RetentionResult,
+}
+"""The result model of each kind of evidence."""
+
+ACTS: frozenset[str] = frozenset({"approval", "waiver", "revocation"})
+"""The kinds that persons sign, not collectors."""
+
+KIND_OF: dict[type[Result], str] = {model: kind for kind, model in RESULTS.items()}
