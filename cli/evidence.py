@@ -224,8 +224,7 @@ def export(
     store = open_existing_store(home)
     conclusion = conclude(plan_file, store, level=level)
     path = output or Path(f"{plan_file.plan.release}-{level}.tar")
-    run = run_facts(conclusion, store, home, began_at=None)
-    conclusion = export_bundle(plan_file, store, run, level=level, path=path)
+    export_bundle(plan_file, store, conclusion, run_facts(conclusion, store, home, began_at=None), path)
     facts = {"bundle": str(path), "records": len(conclusion.records), "decision": conclusion.decision.decision}
     if json:
         print_json(facts)

@@ -23,7 +23,7 @@ from evidence.kinds import ACTS
 from evidence.moment import Moment
 from evidence.record import Record
 from evidence.store import EvidenceStore, read_envelope, stated_kind
-from flows.authorization import Conclusion, conclude
+from flows.authorization import Conclusion
 from processes.errors import IntegrityError, UsageError
 from reports.render import render_html, render_json, render_text
 from reports.run_facts import RunFacts
@@ -43,10 +43,8 @@ class BundleVerification:
     attachments: Mapping[str, bytes]
 
 
-def export_bundle(plan_file: PlanFile, store: EvidenceStore, run: RunFacts, *, level: Level, path: Path) -> Conclusion:
-    """Decide now and write one bundle of everything behind the decision. Raises IntegrityError when a part is gone."""
-    now = datetime.now(UTC)
-    conclusion = conclude(plan_file, store, level=level, now=now)
+def export_bundle(plan_file: PlanFile, store: EvidenceStore, conclusion: Conclusion, run: RunFacts, path: Path) -> None:
+    """Write one bundle of everything behind a decision. Raises IntegrityError when a part is gone."""
     if not conclusion.records:
         raise UsageError("the ledger holds no record of this subject: there is nothing to export")
     subject, decision = subject_of(plan_file), conclusion.decision
@@ -68,7 +66,6 @@ def export_bundle(plan_file: PlanFile, store: EvidenceStore, run: RunFacts, *, l
         _SUMMARY: sign(verification_summary(decision, subject, run.gonogo_version), store.key),
     }
     write_bundle(path, files, subject, _facts(plan_file, decision, run), store.key)
-    return conclusion
 
 
 def verify_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> BundleVerification:
