@@ -14,13 +14,12 @@ from cli.progress import progress_on_stderr
 from decision.levels import Level
 from decision.plan_file import PlanFile, read_plan
 from evidence.store import open_store
-from flows.authorization import Pending, conclude, pending, record_decision
+from flows.authorization import Pending, pending
 from flows.measuring import profile_of
 from flows.progress import report_progress
-from flows.run_facts import run_facts
+from flows.reporting import decide_and_record
 from processes.errors import UsageError
-from reports.render import render_html, render_json, render_text
-from reports.view import build_view
+from reports.render import render_html, render_json
 
 
 def authorize(
@@ -62,14 +61,16 @@ def authorize(
         for record in fresh:
             report_progress(record.collector, 1.0, f"reused, measured {record.finished_at:%Y-%m-%d %H:%M} UTC")
         failures = _measure(plan_file, missing, profile, home) if missing else {}
-    conclusion = conclude(
-        plan_file, store, level=level, failures=failures, reused=tuple(record.collector for record in fresh)
+    decided = decide_and_record(
+        plan_file,
+        store,
+        level=level,
+        failures=failures,
+        reused=[record.collector for record in fresh],
+        began_at=started_at,
+        home=home,
     )
-    view = build_view(
-        plan_file, conclusion.decision, conclusion.records, run_facts(conclusion, store, home, began_at=started_at)
-    )
-    text = render_text(view)
-    record_decision(plan_file, store, conclusion, text, started_at)
+    view, text = decided.view, decided.text
     folder = (output or home / "reports" / plan_file.plan.release).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (("txt", text), ("html", render_html(view)), ("json", render_json(view))):
@@ -79,7 +80,7 @@ def authorize(
     else:
         print_text(text)
         print_text(f"Report: {os.path.relpath(folder)}/report.txt, report.html, report.json")
-    return conclusion.decision.exit_code
+    return decided.decision.exit_code
 
 
 def _measure(plan_file: PlanFile, missing: Sequence[Pending], profile: str, home: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ from evidence.store import EvidenceStore, open_existing_store, open_store
 from flows.authorization import conclude
 from flows.bundling import export_bundle
 from flows.ingesting import add_results
-from flows.run_facts import run_facts
+from flows.reporting import run_facts
 from processes.errors import IntegrityError, UsageError
 
 app = App(name="evidence", help="List, show, add and export the records of the ledger, and remove old ones.")

@@ -9,9 +9,8 @@ from decision.levels import Level
 from decision.plan_file import read_plan
 from evidence.store import open_store
 from flows.authorization import conclude
-from flows.run_facts import run_facts
+from flows.reporting import report_view, run_facts
 from reports.render import render_html, render_json, render_text
-from reports.view import build_view
 
 _RENDERERS = {"text": render_text, "html": render_html, "json": render_json}
 
@@ -27,8 +26,6 @@ def report(
     home = home.resolve()
     store = open_store(home)
     conclusion = conclude(plan_file, store, level=level)
-    view = build_view(
-        plan_file, conclusion.decision, conclusion.records, run_facts(conclusion, store, home, began_at=None)
-    )
-    print_text(_RENDERERS[format](view))
+    run = run_facts(conclusion, store, home, began_at=None)
+    print_text(_RENDERERS[format](report_view(plan_file, store, conclusion, run)))
     return conclusion.decision.exit_code

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, bindparam, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from evidence.database import LedgerError, open_database, reason, records, writing
@@ -76,6 +76,12 @@ class Ledger:
         if kind is not None:
             query = query.where(records.c.kind == kind)
         return self._select(query)
+
+    def newest(self, collectors: Collection[str]) -> Iterator[Row]:
+        """The newest row of each subject and collector among ``collectors``, newest first."""
+        named = records.c.collector.in_(list(collectors))
+        last = select(func.max(records.c.sequence)).where(named).group_by(records.c.subject, records.c.collector)
+        return self._select(_ALL.where(records.c.sequence.in_(last)).order_by(None).order_by(records.c.sequence.desc()))
 
     def find(self, record: str) -> list[Row]:
         """The row with this number, or else those whose id begins so: at most two, for two are one too many."""

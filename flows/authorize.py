@@ -5,8 +5,6 @@ person signed on their own machine, for an input of Prefect's authenticates nobo
 a new process: it measures nothing again, takes the newest input into the ledger if it counts, and decides anew.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -23,16 +21,14 @@ from decision.decide import Decision, next_expiry
 from decision.levels import Level
 from decision.plan_file import PlanFile, read_plan
 from evidence.store import EvidenceStore, open_store
-from flows.authorization import Conclusion, conclude, pending, record_decision
+from flows.authorization import pending
 from flows.collect import collect
 from flows.measuring import profile_of
-from flows.progress import progress_to
 from flows.publishing import publish, waits_for
-from flows.run_facts import run_facts
+from flows.reporting import decide_and_record
+from flows.run_log import progress_in_the_log
 from flows.signing import accept
 from processes.errors import UsageError
-from reports.render import render_text
-from reports.view import build_view
 
 
 class SignedApproval(RunInput):
@@ -87,7 +83,7 @@ def measure(plan: Path, profile: str, home: Path) -> Measured:
         missing, fresh = pending(plan_file, store, profile=profile)
     finally:
         store.ledger.close()
-    with _progress_in_the_log():
+    with progress_in_the_log():
         failures = collect(plan, [m.collector for m in missing], profile=profile, home=home) if missing else {}
     return Measured(began_at, failures, tuple(record.collector for record in fresh))
 
@@ -122,27 +118,20 @@ def _decide(
     plan_file: PlanFile, store: EvidenceStore, measured: Measured, level: Level, home: Path, objection: str | None
 ) -> Decision:
     """Decide on what the ledger holds now; record and publish the decision."""
-    conclusion: Conclusion = conclude(plan_file, store, level=level, failures=measured.failures, reused=measured.reused)
-    facts = run_facts(conclusion, store, home, began_at=measured.began_at)
-    text = render_text(build_view(plan_file, conclusion.decision, conclusion.records, facts))
-    record_decision(plan_file, store, conclusion, text, measured.began_at)
-    publish(plan_file, conclusion.decision, text, objection)
-    return conclusion.decision
+    decided = decide_and_record(
+        plan_file,
+        store,
+        level=level,
+        failures=measured.failures,
+        reused=measured.reused,
+        began_at=measured.began_at,
+        home=home,
+    )
+    publish(plan_file, decided.decision, decided.text, objection)
+    return decided.decision
 
 
 def _seconds_left(decision: Decision) -> int | None:
     """How long a signature could still help: until the first of the level's evidence becomes too old."""
     ends = next_expiry(decision)
     return max(1, int((ends - decision.decided_at).total_seconds())) if ends else None
-
-
-@contextmanager
-def _progress_in_the_log() -> Iterator[None]:
-    """What starts and ends goes to the run's log."""
-
-    def log(name: str, done: float | None, text: str) -> None:
-        if done in (0.0, 1.0):
-            get_run_logger().info("%s: %s", name, text)
-
-    with progress_to(log):
-        yield

@@ -24,6 +24,7 @@ from evidence.moment import Moment
 from evidence.record import Record
 from evidence.store import EvidenceStore, read_envelope, stated_kind
 from flows.authorization import Conclusion
+from flows.earlier import earlier_records
 from processes.errors import IntegrityError, UsageError
 from reports.render import render_html, render_json, render_text
 from reports.run_facts import RunFacts
@@ -48,19 +49,22 @@ def export_bundle(plan_file: PlanFile, store: EvidenceStore, conclusion: Conclus
     if not conclusion.records:
         raise UsageError("the ledger holds no record of this subject: there is nothing to export")
     subject, decision = subject_of(plan_file), conclusion.decision
-    chain = [(row.record_id, row.envelope) if row.subject == subject.digest else (row.record_id, None)
-             for row in store.ledger.rows()]  # fmt: skip
-    kept = {record.record_id for record in conclusion.records}
-    envelopes = {record_id: envelope for record_id, envelope in chain if envelope is not None and record_id in kept}
+    earlier = earlier_records(plan_file.plan, subject, store)
+    folder_of = {r.record_id: "earlier" for r in earlier} | {r.record_id: "records" for r in conclusion.records}
+    chain, envelopes = [], {}
+    for row in store.ledger.rows():
+        chain.append(row.record_id)
+        if row.record_id in folder_of and row.envelope is not None:
+            envelopes[f"{folder_of[row.record_id]}/{row.record_id}.json"] = row.envelope
     digests = {attachment.sha256 for record in conclusion.records for attachment in record.attachments}
-    view = build_view(plan_file, decision, conclusion.records, run)
+    view = build_view(plan_file, decision, conclusion.records, run, earlier)
     files = {
         "plan.yaml": plan_file.path.read_bytes(),
-        "chain.txt": "".join(f"{record_id}\n" for record_id, _ in chain).encode(),
+        "chain.txt": "".join(f"{record_id}\n" for record_id in chain).encode(),
         "decision.json": canonical_json(decision.model_dump(mode="json")),
         COLLECTORS: store.collectors_file.read_bytes(),
         **{f"signers/{role}.allowed": content for role, content in _signer_files(plan_file).items()},
-        **{f"records/{record_id}.json": envelope for record_id, envelope in envelopes.items()},
+        **envelopes,
         **{f"attachments/{digest}": store.attachments.get(digest) for digest in sorted(digests)},
         **{name: render(view).encode() for name, render in _RENDERED.items()},
         _SUMMARY: sign(verification_summary(decision, subject, run.gonogo_version), store.key),
@@ -79,12 +83,14 @@ def verify_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> 
         facts = _Facts.model_validate(bundle.facts)
         plan_file = parse_plan(bundle.file("plan.yaml"), Path("plan.yaml"))
         signers = _signers(bundle, plan_file)
-        records = _records(bundle)
+        records, earlier = _records(bundle, "records"), _records(bundle, "earlier")
     except (ValidationError, UnicodeDecodeError) as error:
         raise IntegrityError(
             f"it does not say what its decision was made from: {str(error).splitlines()[0]}"
         ) from error
-    _one_subject(bundle, plan_file, facts, records)
+    if not records:
+        raise IntegrityError("it holds no record: nothing is shown by it")
+    _one_subject(bundle, plan_file, facts, records, earlier)
     if not bundle.signer.valid_at(facts.decided_at) or facts.decided_at > datetime.now(UTC) + CLOCK_SKEW:
         raise IntegrityError("was signed at a time when its key was not allowed, or in the future")
     attachments = _attachments(bundle, records)
@@ -101,7 +107,7 @@ def verify_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> 
     if canonical_json(decision.model_dump(mode="json")) != bundle.file("decision.json"):
         raise IntegrityError(f"its decision does not follow from its evidence, which gives {decision.decision}")
     run = RunFacts(**{**dict(facts.run), "made_now": frozenset(facts.run.made_now)})
-    view = build_view(plan_file, decision, records, run)
+    view = build_view(plan_file, decision, records, run, earlier)
     for name, render in _RENDERED.items():
         if render(view).encode() != bundle.file(name):
             raise IntegrityError(f"{name} is not what this version of gonogo says of its evidence")
@@ -111,12 +117,16 @@ def verify_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> 
     return BundleVerification(bundle, decision, records, attachments)
 
 
-def _one_subject(bundle: Bundle, plan_file: PlanFile, facts: "_Facts", records: tuple[Record, ...]) -> None:
-    """Manifest, plan, records and what was wanted must all speak of the same subject."""
+def _one_subject(
+    bundle: Bundle, plan_file: PlanFile, facts: "_Facts", records: tuple[Record, ...], earlier: tuple[Record, ...]
+) -> None:
+    """Manifest, plan, records and what was wanted must all speak of the same subject, earlier records of others."""
     subject, spec = bundle.subject, plan_file.plan.subject
     digests = {r.subject.digest for r in records} | {wanted.subject for wanted in facts.wanted.values()}
     if (subject.name, subject.version) != (spec.name, spec.version) or digests != {subject.digest}:
         raise IntegrityError("its manifest, plan and records speak of different subjects")
+    if any(r.subject.digest == subject.digest or r.subject.name != subject.name for r in earlier):
+        raise IntegrityError("what it holds for comparison is not of earlier subjects of the same name")
     if facts.wanted.keys() != plan_file.plan.collect.keys():
         raise IntegrityError("its manifest and its plan name different collectors")
 
@@ -182,14 +192,14 @@ def _signers(bundle: Bundle, plan_file: PlanFile) -> dict[str, tuple[Signer, ...
     return signers
 
 
-def _records(bundle: Bundle) -> tuple[Record, ...]:
-    """The records, each verified and in its place of the ledger's chain."""
+def _records(bundle: Bundle, folder: str) -> tuple[Record, ...]:
+    """The records in a folder, each verified and in its place of the ledger's chain."""
     chain = bundle.file("chain.txt").decode().splitlines()
     sequence_of = {record_id: number for number, record_id in enumerate(chain, start=1)}
     if len(sequence_of) != len(chain):
         raise IntegrityError("its chain names a record twice")
     records = []
-    for name, envelope in bundle.folder("records"):
+    for name, envelope in bundle.folder(folder):
         record_id = name.removesuffix(".json")
         if record_id != hashlib.sha256(envelope).hexdigest() or record_id not in sequence_of:
             raise IntegrityError(f"record {record_id[:12]} is not the one that its name says, or not in the chain")
@@ -197,8 +207,6 @@ def _records(bundle: Bundle) -> tuple[Record, ...]:
         records.append(
             read_envelope(envelope, bundle.trusted, record_id=record_id, sequence=sequence_of[record_id], act=act)
         )
-    if not records:
-        raise IntegrityError("it holds no record: nothing is shown by it")
     return tuple(sorted(records, key=lambda record: record.sequence))
 
 

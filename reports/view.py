@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from decision.decide import Decision
+from decision.decide import Decision, measurements
 from decision.plan_file import PlanFile
 from evidence.record import Record
 from reports.formats import plural
@@ -17,6 +17,7 @@ from reports.sections.next_steps import NextStepsPart, next_steps
 from reports.sections.previous_report import PreviousReportPart, previous_report_part
 from reports.sections.risks import RisksPart, risks_part
 from reports.sections.summary import SummaryPart, summary_part
+from reports.sections.trends import TrendsPart, trends_part
 
 
 class ClosingPart(Part):
@@ -38,12 +39,16 @@ class ReportView(Part):
     authorization: AuthorizationPart
     next_steps: NextStepsPart
     previous_report: PreviousReportPart | None
+    trends: TrendsPart
     evidence: EvidencePart
     closing: ClosingPart
 
 
-def build_view(plan_file: PlanFile, decision: Decision, records: Sequence[Record], run: RunFacts) -> ReportView:
-    """The view of one decision. ``records`` are all verified records of the subject, used or not."""
+def build_view(
+    plan_file: PlanFile, decision: Decision, records: Sequence[Record], run: RunFacts, earlier: Sequence[Record] = ()
+) -> ReportView:
+    """The view of one decision. ``records`` are all verified records of the subject, used or not; ``earlier`` are of
+    subjects before it, for the trends alone."""
     plan = plan_file.plan
     claims = {claim.id: claim for claim in claim_lines(plan, decision, records)}
     by_id = {record.record_id: record for record in records}
@@ -56,6 +61,7 @@ def build_view(plan_file: PlanFile, decision: Decision, records: Sequence[Record
         authorization=authorization_part(plan, decision, claims),
         next_steps=next_steps(plan, decision, records),
         previous_report=previous_report_part(plan.previous_report, claims) if plan.previous_report else None,
+        trends=trends_part(plan, measurements(plan, records), measurements(plan, earlier)),
         evidence=evidence_part(plan, decision, claims, records, run),
         closing=_closing(decision, list(claims.values())),
     )

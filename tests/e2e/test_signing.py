@@ -5,6 +5,7 @@ import json
 import random
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ from evidence.allowed_signers import read_allowed_signers
 from evidence.bundle import read_bundle, write_bundle
 from evidence.dsse import verify
 from evidence.keys import load_or_create_key
+from evidence.measurement import Measurement
+from evidence.record import Subject
+from evidence.store import open_store
 from flows.bundling import verify_bundle
-from processes.errors import GonogoError
+from processes.errors import GonogoError, IntegrityError
 from tests.e2e.small_release import gonogo, make_release
+from tests.unit.decision.factories import suite_result
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +198,23 @@ def test_a_bundle_is_verified_where_there_is_no_ledger(bundle, tmp_path):
     other = gonogo(tmp_path, "verify", "shop.tar", "--trust", "others")
     assert other.returncode == 20
     assert "not signed by a trusted key" in other.stdout
+
+
+def test_a_bundle_holds_the_evidence_behind_its_trends(measured, tmp_path):
+    release = Path(shutil.copytree(measured, tmp_path / "shop"))
+    store = open_store(release / ".gonogo")
+    at = datetime.now(UTC) - timedelta(days=30)
+    before = Subject("shop", "1.0", "dirHash1:" + "1" * 64)
+    earlier = store.record(before, "tests", {}, Measurement(suite_result(), "passed", "tests", at, at))
+    store.ledger.close()
+    assert gonogo(release, "evidence", "export", "plan.yaml", "--output", "shop.tar").returncode == 0
+    verified = verify_bundle((release / "shop.tar").read_bytes())
+    assert earlier.record_id not in {record.record_id for record in verified.records}
+    assert "1.0 111111111111" in verified.bundle.file("report.txt").decode()
+    name = f"earlier/{earlier.record_id}.json"
+    for files in ({name: None}, {name: None, f"records/{earlier.record_id}.json": verified.bundle.file(name)}):
+        with pytest.raises(IntegrityError):
+            verify_bundle(forged(release / "shop.tar", tmp_path, files))
 
 
 def test_changed_bytes_of_a_bundle_are_found(bundle):

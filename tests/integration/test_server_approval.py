@@ -87,10 +87,14 @@ class Prefect:
         wait_for(answered, what=f"{method} {path}", timeout_s=60, interval_s=0.5)
         return answers[-1].raise_for_status().json()
 
-    def trigger(self, release: Path, level: str = "full") -> str:
-        deployment = self.get("/deployments/name/authorize/authorize")
-        parameters = {"plan": str(release / "plan.yaml"), "level": level, "home": str(release / ".gonogo")}
-        return str(self.post(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})["id"])
+    def pause(self, deployment: str) -> None:
+        found = self.get(f"/deployments/name/{deployment}")
+        httpx.post(f"{self.url}/deployments/{found['id']}/pause_deployment", trust_env=False).raise_for_status()
+
+    def trigger(self, release: Path, level: str = "full", *, deployment: str = "authorize", **more: str) -> str:
+        found = self.get(f"/deployments/name/{deployment}/{deployment}")
+        parameters = {"plan": str(release / "plan.yaml"), "level": level, "home": str(release / ".gonogo"), **more}
+        return str(self.post(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
 
     def state(self, run: str) -> dict[str, Any]:
         state: dict[str, Any] = self.get(f"/flow_runs/{run}")["state"]
@@ -144,6 +148,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
         server.start()
         server.command("work-pool", "create", "gonogo", "--type", "process")
         server.command("deploy", "--all")
+        server.pause("nightly/nightly")  # or the night of the real release begins when the clock says so
         argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gonogo"]
         env = server.env | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
         worker = supervised("the worker", argv, log=server.folder / "worker.log", env=env, cwd=server.folder, grace_s=3)
@@ -246,3 +251,24 @@ def test_a_resumed_run_waits_its_turn_and_a_refusal_ends_it_as_no_go(
     state = prefect.wait_for_state(run, "NO-GO")
     assert state["type"] == "FAILED"
     assert gonogo(measured, "report", "plan.yaml", "--level", "full").returncode == 20
+
+
+def test_a_night_measures_again_what_is_fresh_and_fails_where_something_went_bad(
+    prefect: Prefect, tmp_path: Path
+) -> None:
+    release = make_release(tmp_path / "shop")
+    deployment = prefect.get("/deployments/name/nightly/nightly")
+    assert [(s["schedule"]["cron"], s["schedule"]["timezone"]) for s in deployment["schedules"]] == [
+        ("0 21 * * *", "UTC")
+    ]
+    for _ in range(2):
+        run = prefect.trigger(release, deployment="nightly", profile="quick")
+        # Ada did not sign, and the contract is for the day: what is open does not make the night a bad one.
+        assert prefect.wait_for_state(run, "Completed")["message"] == "HOLD at level full"
+    assert "TRENDS ACROSS RELEASES" in prefect.artifacts(run)["report-shop-2"]
+    listed = json.loads(gonogo(release, "evidence", "list", "--json").stdout)
+    assert [record["kind"] for record in listed] == ["test-suite", "decision"] * 2
+
+    (release / "checks" / "test_shop.py").write_text("def test_shop():\n    assert False\n")
+    bad = prefect.trigger(release, deployment="nightly", profile="quick")
+    assert prefect.wait_for_state(bad, "NO-GO")["type"] == "FAILED"

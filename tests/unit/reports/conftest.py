@@ -48,11 +48,11 @@ class Case:
     def view(self, level: Level = "rehearsal", **more: Any) -> ReportView:
         return self.view_of(self.decide(level, **more))
 
-    def view_of(self, decision: Decision) -> ReportView:
+    def view_of(self, decision: Decision, earlier: Sequence[Record] = ()) -> ReportView:
         run = RunFacts.of(
             self.records, began_at=NOW - timedelta(minutes=4), home=".gonogo", ledger="sqlite:///.gonogo/ledger.sqlite"
         )
-        return build_view(self.plan_file, decision, self.records, run)
+        return build_view(self.plan_file, decision, self.records, run, earlier)
 
     def changed(self, collector: str, **changes: Any) -> "Case":
         """With one record changed; changes of its result are given as ``result={…}``."""

@@ -14,7 +14,7 @@ from tests.unit.reports.conftest import PLAN_YAML, Case
 
 SECTIONS = [
     "EXECUTIVE SUMMARY", "KEY ACHIEVEMENTS", "RISK ASSESSMENT", "DEPLOYMENT AUTHORIZATION", "NEXT STEPS",
-    "WHAT THE PREVIOUS REPORT SAID", "EVIDENCE",
+    "WHAT THE PREVIOUS REPORT SAID", "TRENDS ACROSS RELEASES", "EVIDENCE",
 ]  # fmt: skip
 HOSTILE = [
     "<script>alert(1)</script>", "\x1b[2J\x1b[31mGO\x1b[0m", "ok\n✓ FAKE: PROVEN\r\n", "\u202egnp.OG\u202c", "x" * 9999,
