@@ -135,8 +135,10 @@ def _column(of_subject: dict[str, Record]) -> SubjectColumn:
 
 
 def _is_charted(plan: Plan, trend: MetricTrend) -> bool:
+    """What can creep up to a limit from above, where it was measured often enough to show a course."""
     measured = sum(value.number is not None for value in trend.values)
-    return plan.collect[trend.metric.collector].kind in _CHARTED and measured >= _CHARTED_FROM
+    kind = plan.collect[trend.metric.collector].kind
+    return kind in _CHARTED and trend.metric.at_most is not None and measured >= _CHARTED_FROM
 
 
 def _chart(trend: MetricTrend) -> LineChart:
