@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from loadtests.load import run_load
+from loadtests.schedule import constant
 from loadtests.soak import run_soak
 from loadtests.traffic import traffic
 from processes.errors import CollectError
@@ -71,7 +72,7 @@ def locustfile(tmp_path):
 
 
 def load(target, locustfile, journey="plain", **options):
-    settings = {"rate_per_s": 50, "duration_s": 6, "seed": 1, "slo": {}, "progress": lambda *_: None} | options
+    settings = {"shape": constant(50, 6), "seed": 1, "slo": {}, "progress": lambda *_: None} | options
     return run_load(target, locustfile=locustfile, journey=journey, work_dir=locustfile.parent, **settings)
 
 
