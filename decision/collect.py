@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from decision.quantities import DurationS, Number, RateOrNone, RatePerS
+from decision.quantities import DurationS, Number, RateOrNone, RatePerS, parse_address
 
 TargetName = Literal["stable", "candidate"]
 
@@ -87,7 +87,14 @@ class LoadCollect(_Collect):
     stages: tuple[LoadStage, ...] = ()
     workers: int = Field(default=1, ge=0, le=64)
     remote_workers: int = Field(default=0, ge=0, le=1000)
-    bind: str | None = Field(default=None, pattern=r"^[^:\s]+:\d{1,5}$", description="HOST:PORT where workers join")
+    bind: str | None = Field(default=None, description="HOST:PORT where workers of other machines join")
+
+    @field_validator("bind")
+    @classmethod
+    def _is_an_address(cls, bind: str | None) -> str | None:
+        if bind is not None:
+            parse_address(bind)
+        return bind
 
     @model_validator(mode="after")
     def _says_how_much(self) -> "LoadCollect":

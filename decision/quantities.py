@@ -98,6 +98,14 @@ def parse_windows(text: object) -> int:
     raise ValueError("expected a number of windows such as 3 windows")
 
 
+def parse_address(text: object) -> tuple[str, int]:
+    """``10.0.0.5:5557`` as host and port. Raises ValueError."""
+    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("expected HOST:PORT such as 10.0.0.5:5557")
+    return host, int(port)
+
+
 def duration_text(seconds: float) -> str:
     """Seconds as a person writes them, two units at most: 5400 → ``1h 30m``, 42.3 → ``42s``."""
     if seconds < 1:

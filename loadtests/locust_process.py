@@ -20,11 +20,12 @@ from locust.argument_parser import parse_options
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
+from decision.quantities import parse_address
 from loadtests.arrivals import ArrivalUser, journey_member
 from loadtests.master import lead
 from loadtests.open_model import Member, Run, Share
 from loadtests.plain_users import task_member
-from loadtests.settings import VARIABLE, Settings, host_and_port, read_settings
+from loadtests.settings import VARIABLE, Settings, read_settings
 from loadtests.worker import join_master
 from loadtests.write_windows import append_window
 
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     _allow_open_files()
     if arguments[:1] == ["worker"]:
         asked = _arguments(arguments[1:])
-        host, port = host_and_port(asked.master)
+        host, port = parse_address(asked.master)
         return join_master(host, port, asked.locustfile, make_environment, member_maker)
     settings = read_settings(os.environ[VARIABLE])
     gevent.spawn(_show_life, Path(settings.heartbeat_file))

@@ -19,9 +19,10 @@ import psutil
 from locust.env import Environment
 from locust.runners import STATE_MISSING
 
+from decision.quantities import parse_address
 from loadtests.merge_windows import merge_entries
 from loadtests.schedule import arrivals
-from loadtests.settings import Settings, host_and_port, locustfile_digest, settings_text
+from loadtests.settings import Settings, locustfile_digest, settings_text
 from loadtests.worker import BEGIN, DONE, DRAIN, HELLO, OVER, PREPARE, READY, REFUSED, WINDOW
 from loadtests.write_windows import append_window
 
@@ -45,7 +46,7 @@ class _Worker:
 
 def lead(settings: Settings, file: TextIO) -> int:
     """Wait for all workers, let them begin, and write what they report. Exit code 1 when the load cannot be made."""
-    host, port = host_and_port(settings.bind)
+    host, port = parse_address(settings.bind)
     environment = Environment(events=locust.events)
     runner = environment.create_master_runner(host, port)
     workers: dict[str, _Worker] = {}

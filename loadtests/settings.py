@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from loadtests.schedule import Shape, read_shape, shape_text
 
@@ -15,6 +16,9 @@ ANSWER_WITHIN_S = 10.0
 
 DRAIN_S = 15.0
 """What was begun may take so long after the last arrival; what is not over then is an error."""
+
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ def locustfile_digest(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """``10.0.0.5:5557`` as host and port. Raises ValueError."""
-    host, separator, port = address.rpartition(":")
-    if not separator or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{address!r}: expected HOST:PORT such as 10.0.0.5:5557")
-    return host, int(port)
+def reachable(url: str, master_host: str) -> str:
+    """The target's URL for a worker: a target on the master's loopback is asked at the master's address."""
+    parts = urlsplit(url)
+    if parts.hostname not in _LOOPBACK or master_host in _LOOPBACK:
+        return url
+    return urlunsplit(parts._replace(netloc=master_host if parts.port is None else f"{master_host}:{parts.port}"))

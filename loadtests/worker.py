@@ -8,21 +8,18 @@ import time
 from collections.abc import Callable
 from socket import gethostname
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import gevent
 from gevent.queue import Empty, Queue
 
 from loadtests.open_model import Member, Run, Share
-from loadtests.settings import Settings, locustfile_digest, read_settings
+from loadtests.settings import Settings, locustfile_digest, reachable, read_settings
 
 HELLO, READY, WINDOW, DONE = "gonogo-hello", "gonogo-ready", "gonogo-window", "gonogo-done"
 PREPARE, BEGIN, DRAIN, OVER, REFUSED = "gonogo-prepare", "gonogo-begin", "gonogo-drain", "gonogo-over", "gonogo-refused"
 
 _MASTER_SILENT_S = 10.0
 """A worker that has not heard of its master for so long ends."""
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def join_master(
@@ -79,14 +76,6 @@ def join_master(
         elif kind == OVER:
             environment.events.test_stop.fire(environment=environment)
             return 0
-
-
-def reachable(url: str, master_host: str) -> str:
-    """The target's URL for a worker: a target on the master's loopback is asked at the master's address."""
-    parts = urlsplit(url)
-    if parts.hostname not in _LOOPBACK or master_host in _LOOPBACK:
-        return url
-    return urlunsplit(parts._replace(netloc=master_host if parts.port is None else f"{master_host}:{parts.port}"))
 
 
 def _aim(environment: Any, url: str) -> None:
