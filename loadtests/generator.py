@@ -75,8 +75,8 @@ class Generator:
     def wait(self, *, every_s: float, tell: Callable[[list[Window]], bool]) -> None:
         """Wait until the generator ends by itself, showing ``tell`` the windows meanwhile; False from it ends the wait.
 
-        Raises CollectError when it is not over a minute after its time, ended with an error, or showed no life for
-        ``HANGS_AFTER_S`` seconds.
+        Raises CollectError when it ended with an error, or showed no life for ``HANGS_AFTER_S`` seconds, and
+        ProcessError when it is not over two minutes after its time.
         """
         ended = False
         alive = life_watch(self.heartbeat_file)

@@ -36,8 +36,12 @@ def busy(random):
         pass
     yield Call("GET", "/plain", "plain", "u")
 
+def broken(random):
+    1 / 0
+    yield
+
 class Some(ArrivalUser):
-    journeys = {"plain": plain, "failing": failing, "busy": busy}
+    journeys = {"plain": plain, "failing": failing, "busy": busy, "broken": broken}
 """
 
 SLO = {"error-rate": Objective(unit="ratio", roll_back_at_once_above=0.05, at_least_requests=50)}
@@ -168,6 +172,39 @@ def test_a_server_that_hangs_fails_the_load_and_not_the_generator(target, locust
     assert measured.result.held_rate > 0.95
     assert measured.result.error_rate == 1
     assert measured.result.completed == measured.result.offered
+
+
+FEW_USERS = """
+import loadtests.open_model
+loadtests.open_model.USERS_AT_MOST = 20
+"""
+
+
+def test_arrivals_queue_where_all_users_wait_and_the_queueing_is_latency(target, locustfile):
+    locustfile.write_text(JOURNEYS + FEW_USERS)
+    Handler.stalled_until_s = time.monotonic() + 6
+    result = load(target, locustfile, seconds=6).result
+    assert result.held_rate == 1
+    assert result.late == result.errors == 0
+    assert result.completed == result.offered
+    # The server answers from the first seconds of the load on; who had to wait for a user has waited for the server.
+    assert result.latency.max_ms > 1500
+
+
+def test_an_arrival_that_gets_no_turn_is_an_error_of_the_server_and_not_lost(target, locustfile):
+    locustfile.write_text(JOURNEYS + FEW_USERS + "loadtests.open_model.ANSWER_WITHIN_S = 1.0\n")
+    Handler.stalled_until_s = time.monotonic() + 60
+    measured = load(target, locustfile, seconds=2, slo={"error-rate": Objective(unit="ratio", promote_at_most=0.01)})
+    result = measured.result
+    assert measured.outcome == "failed"
+    assert result.completed == result.errors == result.offered
+    assert result.held_rate == 1
+    assert any("no turn within" in error for error in result.error_classes)
+
+
+def test_a_journey_that_breaks_breaks_the_load(target, locustfile):
+    with pytest.raises(CollectError, match="ZeroDivisionError"):
+        load(target, locustfile, "broken")
 
 
 def test_a_saturated_generator_is_named_as_the_cause(target, locustfile):

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loadtests.load import run_load
@@ -169,3 +170,24 @@ def test_workers_that_join_by_hand_share_the_schedule(target, tmp_path):
     assert measured.outcome == "passed"
     assert (result.workers, result.workers_lost) == (2, 0)
     assert result.offered == result.started == result.completed
+
+
+def test_a_worker_ends_when_its_master_is_gone(target, tmp_path):
+    port = free_port()
+    (tmp_path / "locustfile.py").write_text(PLAIN)
+    joined = worker(port, tmp_path / "locustfile.py", tmp_path / "joined.log")
+
+    def kill_master(_done, _text):
+        for process in psutil.process_iter(["cmdline", "cwd", "pid"]):
+            command = process.info["cmdline"] or []
+            if command[1:] == ["-m", "loadtests.locust_process"] and process.info["cwd"] == str(tmp_path):
+                process.kill()
+
+    try:
+        with pytest.raises(CollectError, match="ended with 137"):
+            load(target, tmp_path, PLAIN, workers=1, remote_workers=1, bind=f"127.0.0.1:{port}", progress=kill_master)
+        assert joined.wait(20) == 1
+    finally:
+        joined.kill()
+        joined.wait()
+    assert "nothing was heard of the master for 10 s" in (tmp_path / "joined.log").read_text()
