@@ -12,8 +12,10 @@ from processes.target import Target
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     stalled_until_s = 0.0
+    asked = 0
 
     def do_GET(self):
+        Handler.asked += 1
         time.sleep(max(0.0, Handler.stalled_until_s - time.monotonic()))
         status = {"/fail": 500, "/limit": 429, "/missing": 404}.get(self.path, 200)
         self.send_response(status)

@@ -141,7 +141,8 @@ def test_draining_lets_no_arrival_begin_and_waits_for_those_under_way(target, lo
     asked = Load(target.url, locustfile, "plain", 50, 60, 1, 1.0)
     with generating(asked, locustfile.parent, name="drained") as generator:
         Handler.stalled_until_s = time.monotonic() + 2
-        time.sleep(0.5)  # some requests are under way by then
+        under_way = Handler.asked + 10
+        wait_for(lambda: Handler.asked >= under_way, what="requests under way", timeout_s=5)
         generator.drain()
         drained_s = time.monotonic()
         generator.wait(every_s=0.1, tell=lambda _: True)
