@@ -12,7 +12,7 @@ from decision.plan import Claim
 from decision.quantities import duration_text
 from evidence.measurement import Outcome
 from evidence.record import Record
-from evidence.results import TestSuiteResult
+from evidence.results import LoadResult, TestSuiteResult
 
 Verdict = Literal["PROVEN", "REFUTED", "NOT PROVEN", "WAIVED"]
 
@@ -101,6 +101,9 @@ def _weigh(
         return "NOT PROVEN", reasons
     if missed or too_little:
         return "REFUTED", reasons
+    if isinstance(record.result, LoadResult) and record.result.aborted:
+        # Its totals may look good: most of them were counted before.
+        return "REFUTED", (f"the load was ended: {record.result.aborted}",)
     if undetermined:
         return "NOT PROVEN", reasons
     if isinstance(record.result, TestSuiteResult) and record.result.problems:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from decision.quantities import DurationS, Number, RatePerS
+from decision.quantities import DurationS, Number, RateOrNone, RatePerS, parse_address
 
 TargetName = Literal["stable", "candidate"]
 
@@ -61,15 +61,56 @@ class DataQualityCollect(_Collect):
         return (*self.inputs, self.data)
 
 
+class LoadStage(BaseModel):
+    """A part of a load: the rate goes linearly to ``to`` within ``over``; 0s is a jump. The first begins at 0/s."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    to: RateOrNone
+    over: DurationS
+
+
 class LoadCollect(_Collect):
-    """Load a target at a stated arrival rate; its length is the profile's ``load``."""
+    """Load a target at a stated arrival rate for the profile's ``load``, or in ``stages``.
+
+    Stages take as long as they say, and are shortened all alike where the profile's ``load`` is shorter. ``journey`` is
+    one of the users' journeys; without it ``users`` is an ordinary locustfile, and an arrival executes one of its
+    tasks. ``workers`` processes make the load, and ``remote_workers`` that join at ``bind`` from other machines.
+    """
 
     uses = frozenset({"targets", "slo"})
     kind: Literal["load"]
     target: TargetName = "candidate"
     users: Path
-    journey: str
-    rate: RatePerS
+    journey: str | None = None
+    rate: RatePerS | None = None
+    stages: tuple[LoadStage, ...] = ()
+    workers: int = Field(default=1, ge=0, le=64)
+    remote_workers: int = Field(default=0, ge=0, le=1000)
+    bind: str | None = Field(default=None, description="HOST:PORT where workers of other machines join")
+
+    @field_validator("bind")
+    @classmethod
+    def _is_an_address(cls, bind: str | None) -> str | None:
+        if bind is not None:
+            parse_address(bind)
+        return bind
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> "LoadCollect":
+        if (self.rate is None) == (not self.stages):
+            raise ValueError("expected rate, or stages")
+        if self.stages and not any(stage.to > 0 and stage.over > 0 for stage in self.stages):
+            raise ValueError("the stages offer nothing: none of them has a rate and a time")
+        if self.workers + self.remote_workers == 0:
+            raise ValueError("expected workers or remote_workers: nobody makes the load")
+        if bool(self.remote_workers) != (self.bind is not None):
+            raise ValueError("remote_workers and bind go together: bind says where they join")
+        return self
+
+    def length_s(self, profile_s: float) -> float:
+        """How long the load takes where the profile's ``load`` is ``profile_s``."""
+        return min(profile_s, sum(stage.over for stage in self.stages)) if self.stages else profile_s
 
     def files(self) -> tuple[Path, ...]:
         """The inputs, and the users."""

@@ -57,6 +57,13 @@ def parse_rate_per_s(text: object) -> float:
     raise ValueError("expected a rate such as 50/s")
 
 
+def parse_rate_or_none_per_s(text: object) -> float:
+    """As ``parse_rate_per_s``, and ``0/s`` → 0.0. Raises ValueError."""
+    if isinstance(text, str) and re.fullmatch(r"0+(?:\.0+)?\s*/\s*(s|m|h)", text):
+        return 0.0
+    return parse_rate_per_s(text)
+
+
 class Margin(NamedTuple):
     """How much worse than stable is still acceptable: ``absolute`` in the metric's unit, or ``relative`` to stable."""
 
@@ -91,6 +98,14 @@ def parse_windows(text: object) -> int:
     raise ValueError("expected a number of windows such as 3 windows")
 
 
+def parse_address(text: object) -> tuple[str, int]:
+    """``10.0.0.5:5557`` as host and port. Raises ValueError."""
+    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("expected HOST:PORT such as 10.0.0.5:5557")
+    return host, int(port)
+
+
 def duration_text(seconds: float) -> str:
     """Seconds as a person writes them, two units at most: 5400 → ``1h 30m``, 42.3 → ``42s``."""
     if seconds < 1:
@@ -110,5 +125,6 @@ DurationS = Annotated[
 Share = Annotated[float, BeforeValidator(parse_ratio)]
 Number = Annotated[float, BeforeValidator(parse_number)]
 RatePerS = Annotated[float, BeforeValidator(lambda v: v if isinstance(v, float) else parse_rate_per_s(v))]
+RateOrNone = Annotated[float, BeforeValidator(lambda v: v if isinstance(v, float) else parse_rate_or_none_per_s(v))]
 MarginField = Annotated[Margin, BeforeValidator(parse_margin), PlainSerializer(lambda m: m._asdict())]
 Windows = Annotated[int, BeforeValidator(parse_windows)]

@@ -89,25 +89,41 @@ class LatencySummary(Result):
 
 
 class LoadResult(Result):
-    """A load of stated arrival rate. ``error_rate`` = errors / completed; 429 and expected 4xx are counted apart."""
+    """A load of stated arrival rate. ``error_rate`` = errors / completed; 429 and expected 4xx are counted apart.
+
+    ``offered``, ``started``, ``late`` and ``finished`` count arrivals, the other counts requests: with journeys an
+    arrival is one request, with an ordinary locustfile one iteration (the execution of one task, as k6 calls it).
+    """
 
     target: str
-    duration_s: float = Field(json_schema_extra=_AMOUNT)
-    offered: Count = Field(description="requests that the schedule asked for")
+    arrivals: Literal["requests", "iterations"] = Field(description="what one arrival is")
+    planned_s: float = Field(description="how long the schedule is")
+    due_s: float = Field(description="until when arrivals were due: less than planned when the load ended early")
+    duration_s: float = Field(json_schema_extra=_AMOUNT, description="until the last answer")
+    aborted: str | None = Field(description="the roll-back limit that was broken and ended the load")
+    offered: Count = Field(description="arrivals that the schedule asked for")
     started: Count
+    late: Count = Field(description="started more than 0.1 s late by the generator's own fault")
+    finished: Count
     completed: Count = Field(json_schema_extra=_AMOUNT)
     errors: Count = Field(description="5xx, unexpected 4xx, transport errors and time-outs")
     rate_limited: Count
     expected_4xx: Count
-    offered_rate: float = Field(description="requests a second that the plan asked for")
+    error_classes: dict[str, int] = Field(description="the 20 most frequent")
+    offered_rate: float = Field(description="arrivals a second that the plan asked for, on average")
+    highest_rate: float = Field(description="the highest rate of the schedule, arrivals a second")
     completed_rate: float
-    held_rate: Ratio | None = Field(description="started / offered: the generator kept up when near 1")
+    held_rate: Ratio | None = Field(description="(started - late) / offered: the generator kept up when near 1")
     error_rate: Ratio | None
     mean_ms: float | None
     p95_ms: float | None
     latency: LatencySummary
     by_endpoint: dict[str, LatencySummary]
-    generator_cpu: float | None = Field(description="share of one core that the generator used")
+    workers: Count = Field(description="processes that shared the schedule")
+    workers_lost: Count
+    generator_cpu: float | None = Field(description="share of one core that the generator's busiest worker used")
+    generator_cpu_highest: float | None = Field(description="the same, in its busiest window")
+    generator_rss_highest_bytes: Count = Field(description="memory of the generator in its largest window")
 
 
 class Trend(Result):

@@ -54,7 +54,7 @@ def pending(
     missing, fresh = [], []
     for name in plan_file.plan.collect:
         ages = [c.max_age for c in plan_file.plan.claims if c.needs == name]
-        if not ages:
+        if not ages and name not in rerun:
             continue
         record, why = newest_usable(records, name, wanted[name])
         if name in rerun:
@@ -77,7 +77,9 @@ def _too_short(plan_file: PlanFile, record: Record, profile: str) -> str | None:
     """Why a load or soak was shorter than the profile asks for; None when it was not."""
     collect, asked = plan_file.plan.collect[record.collector], profile_of(plan_file, profile)
     if isinstance(collect, LoadCollect) and isinstance(record.result, LoadResult):
-        measured_s, asked_s = record.result.duration_s, asked.load
+        # A load that a broken limit ended has shown enough.
+        measured_s = record.result.planned_s if record.result.aborted else record.result.duration_s
+        asked_s = collect.length_s(asked.load)
     elif isinstance(collect, SoakCollect) and isinstance(record.result, SoakResult):
         measured_s, asked_s = record.result.target_hours * 3600, asked.soak
     else:

@@ -9,6 +9,7 @@ from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
 from flows.targets import running_target
 from loadtests.load import run_load
+from loadtests.schedule import Shape, constant, staged
 
 _SEED = 20251022
 """Of the arrival schedule and of user ids: the same in every run, so that runs can be compared."""
@@ -16,20 +17,29 @@ _SEED = 20251022
 
 @flow(name="load", flow_run_name="load {collect}")
 def load(plan: Path, collect: str, profile: str = "quick", home: Path = Path(".gonogo")) -> str:
-    """Load a fresh target for the profile's time; returns the record id."""
+    """Load a fresh target for the profile's time or in its stages; returns the record id."""
     return record_measurement(plan, collect, profile, home, LoadCollect, _load)
 
 
 def _load(step: Step[LoadCollect]) -> Measurement:
-    with running_target(step.plan_file, step.collect.target, step.work_dir) as target:
+    asked = step.collect
+    with running_target(step.plan_file, asked.target, step.work_dir) as target:
         return run_load(
             target,
-            locustfile=step.plan_file.resolve(step.collect.users),
-            journey=step.collect.journey,
-            rate_per_s=step.collect.rate,
-            duration_s=step.profile.load,
+            locustfile=step.plan_file.resolve(asked.users),
+            journey=asked.journey,
+            shape=_shape(asked, step.profile.load),
             seed=_SEED,
             slo=step.plan.slo,
             work_dir=step.work_dir,
             progress=step.progress,
+            workers=asked.workers,
+            remote_workers=asked.remote_workers,
+            bind=asked.bind or "127.0.0.1:0",
         )
+
+
+def _shape(asked: LoadCollect, profile_s: float) -> Shape:
+    if asked.rate is not None:
+        return constant(asked.rate, profile_s)
+    return staged([(stage.to, stage.over) for stage in asked.stages], at_most_s=profile_s)

@@ -1,17 +1,23 @@
 """Locust as a process of its own: it never shares one with Prefect, whose event loop its monkey patching stops."""
 
-import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadtests.windows import Window, read_windows
+from loadtests.schedule import Shape, constant, duration_s
+from loadtests.settings import DRAIN_S, VARIABLE, Settings, settings_text
+from loadtests.windows import Window, parse_windows
 from processes.errors import CollectError
 from processes.supervised import Supervised, supervised
 from processes.wait import wait_for
+
+HANGS_AFTER_S = 15.0
+"""A generator that shows no life for so long hangs, or was stopped."""
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
 _ROOT = Path(__file__).resolve().parents[1]
@@ -21,15 +27,23 @@ _DRAINS_WITHIN_S = 60.0
 
 @dataclass(frozen=True)
 class Load:
-    """What to offer to ``url``: a journey of a locustfile at a rate of requests a second, for a time."""
+    """What to offer to ``url``: a journey of a locustfile at a rate of arrivals a second, for a time.
+
+    ``journey`` None: the tasks of an ordinary locustfile. ``shape``, where it is given, is the rate over time in place
+    of ``rate_per_s`` for ``duration_s``. ``workers``, ``remote_workers`` and ``bind`` as in ``Settings``.
+    """
 
     url: str
     locustfile: Path
-    journey: str
+    journey: str | None
     rate_per_s: float
     duration_s: float
     seed: int
     window_s: float
+    shape: Shape | None = None
+    workers: int = 1
+    remote_workers: int = 0
+    bind: str = "127.0.0.1:0"
 
 
 @dataclass(frozen=True)
@@ -37,53 +51,117 @@ class Generator:
     """A running generator and the file of its windows."""
 
     process: Supervised
-    load: Load
+    settings: Settings
     windows_file: Path
+    _read: list[Window] = field(default_factory=list)
+    _offset: list[int] = field(default_factory=lambda: [0])
 
     def windows(self) -> list[Window]:
-        """The windows that have ended so far."""
-        return read_windows(self.windows_file)
+        """The windows that have ended so far. Only what is new in the file is read."""
+        if self.windows_file.exists():
+            with self.windows_file.open("rb") as file:
+                file.seek(self._offset[0])
+                content = file.read()
+            complete = content[: content.rfind(b"\n") + 1]
+            self._read.extend(parse_windows(complete, str(self.windows_file)))
+            self._offset[0] += len(complete)
+        return list(self._read)
+
+    def drain(self) -> None:
+        """Let no arrival begin any more, without waiting: what was begun is waited for, and the last window written."""
+        if self.process.running():
+            os.kill(self.process.pid, signal.SIGTERM)
 
     def wait(self, *, every_s: float, tell: Callable[[list[Window]], bool]) -> None:
         """Wait until the generator ends by itself, showing ``tell`` the windows meanwhile; False from it ends the wait.
 
-        Raises CollectError when it is not over a minute after its time, or ended with an error.
+        Raises CollectError when it ended with an error, or showed no life for ``HANGS_AFTER_S`` seconds, and
+        ProcessError when it is not over two minutes after its time.
         """
         ended = False
+        alive = life_watch(self.heartbeat_file)
+        told_s = -every_s
 
         def over() -> bool:
-            nonlocal ended
+            nonlocal ended, told_s
             ended = not self.process.running()
+            if not ended and not alive():
+                os.kill(self.process.pid, signal.SIGKILL)  # what was stopped cannot be asked to end
+                raise CollectError(
+                    f"{self.process.name} shows no life for {HANGS_AFTER_S:g} s: it hangs, or was stopped"
+                )
+            if not ended and time.monotonic() - told_s < every_s:
+                return False
+            told_s = time.monotonic()
             return not tell(self.windows()) or ended
 
-        within_s = self.load.duration_s + _STARTS_WITHIN_S + _DRAINS_WITHIN_S
-        wait_for(over, what=f"{self.process.name} at its end", timeout_s=within_s, interval_s=every_s)
+        within_s = duration_s(self.settings.shape) + _STARTS_WITHIN_S + _DRAINS_WITHIN_S
+        poll_s = min(every_s, 1.0)
+        wait_for(over, what=f"{self.process.name} at its end", timeout_s=within_s, interval_s=poll_s)
         if ended and (code := self.process.wait(1.0)) != 0:
             raise CollectError(f"{self.process.name} ended with {code}; its last output:\n{self.process.last_lines()}")
+
+    @property
+    def heartbeat_file(self) -> Path:
+        """The file that the generator touches every second."""
+        return Path(self.settings.heartbeat_file)
+
+
+def life_watch(heartbeat: Path, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
+    """A function that says at each call whether the file was touched within ``HANGS_AFTER_S``.
+
+    Time in which nobody asked counts as two seconds at most: a caller that was itself stopped has seen nothing.
+    """
+    seen_ns, silent_s, asked_s = 0, 0.0, clock()
+
+    def alive() -> bool:
+        nonlocal seen_ns, silent_s, asked_s
+        now_s = clock()
+        silent_s += min(now_s - asked_s, 2.0)
+        asked_s = now_s
+        touched_ns = heartbeat.stat().st_mtime_ns if heartbeat.exists() else 0
+        if touched_ns != seen_ns:
+            seen_ns, silent_s = touched_ns, 0.0
+        return silent_s < HANGS_AFTER_S
+
+    return alive
 
 
 @contextmanager
 def generating(load: Load, work_dir: Path, *, name: str) -> Iterator[Generator]:
-    """Start Locust on ``load`` and wait for its first window; stopped at the end of the block.
+    """Start Locust on ``load`` and wait for its first window; drained and stopped at the end of the block.
 
-    Raises CollectError when the locustfile has no such journey or offers nothing.
+    Raises CollectError when the locustfile has no such journey, workers are missing, or nothing is offered.
     """
     windows_file = work_dir / f"{name}.windows.jsonl"
-    settings = {key: value for key, value in asdict(load).items() if key not in ("url", "locustfile")}
+    settings = Settings(
+        url=load.url,
+        locustfile=str(load.locustfile.resolve()),
+        journey=load.journey,
+        shape=load.shape or constant(load.rate_per_s, load.duration_s),
+        seed=load.seed,
+        window_s=load.window_s,
+        windows_file=str(windows_file.resolve()),
+        heartbeat_file=str((work_dir / f"{name}.heartbeat").resolve()),
+        workers=load.workers,
+        remote_workers=load.remote_workers,
+        bind=load.bind,
+    )
     environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
     environment |= {
         "HOME": str(work_dir.resolve()),  # a configuration file of the user's must not change what is measured
         "PYTHONPATH": str(_ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "GONOGO_LOAD": json.dumps(settings | {"windows_file": str(windows_file.resolve())}),
+        VARIABLE: settings_text(settings),
     }
-    pool = _pool_size(load.rate_per_s)
-    argv = [sys.executable, "-m", "locust", "--locustfile", str(load.locustfile.resolve()), "--headless"]
-    argv += ["--host", load.url, "--users", str(pool), "--spawn-rate", str(pool), "--loglevel", "ERROR"]
-    argv += ["--only-summary", "--exit-code-on-error", "0", "--stop-timeout", "5"]
+    argv = [sys.executable, "-m", "loadtests.locust_process"]
     log = work_dir / f"{name}.log"
-    with supervised(f"the load generator {name}", argv, log=log, env=environment, cwd=work_dir) as process:
-        generator = Generator(process, load, windows_file)
+    # Draining takes its time; only a generator that does not end by then is killed.
+    grace_s = DRAIN_S + 10
+    with supervised(
+        f"the load generator {name}", argv, log=log, env=environment, cwd=work_dir, grace_s=grace_s
+    ) as process:
+        generator = Generator(process, settings, windows_file)
         before = len(generator.windows())
 
         def begun() -> bool:
@@ -91,10 +169,10 @@ def generating(load: Load, work_dir: Path, *, name: str) -> Iterator[Generator]:
                 raise CollectError(f"{process.name} ended before it began; its last output:\n{process.last_lines(8)}")
             return len(generator.windows()) > before
 
-        wait_for(begun, what=f"{process.name}: its first window", timeout_s=_STARTS_WITHIN_S + load.window_s)
+        joins_s = settings.joins_within_s if settings.distributed else 0.0
+        wait_for(
+            begun,
+            what=f"{process.name}: its first window",
+            timeout_s=_STARTS_WITHIN_S + joins_s + load.window_s,
+        )
         yield generator
-
-
-def _pool_size(rate_per_s: float) -> int:
-    """Users enough for answers of half a second; slower ones queue, and the queueing counts as latency."""
-    return max(10, min(500, round(rate_per_s / 2)))

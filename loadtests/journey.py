@@ -3,7 +3,7 @@
 This module is all that a locustfile needs to describe journeys; it imports no Locust.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """One request. ``name`` groups calls of one endpoint; ``expect`` are the statuses that are no error."""
+    """One request. ``name`` groups calls of one endpoint; ``expect`` are the statuses that are no error.
+
+    ``body`` is sent as it is, in place of ``json``, with the content type of JSON.
+    """
 
     method: str
     path: str
@@ -19,6 +22,7 @@ class Call:
     user_id: str
     json: Mapping[str, Any] | None = None
     expect: tuple[int, ...] = (200,)
+    body: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,13 @@ class Answer:
 Journey = Generator[Call, Answer, None]
 MakeJourney = Callable[[Random], Journey]
 """Makes one journey of a new user; all its choices come from the given random numbers, so that runs can be repeated."""
+
+
+def mixture(parts: Sequence[tuple[float, MakeJourney]]) -> MakeJourney:
+    """A journey that is one of the parts, chosen by weight."""
+    weights, makes = [weight for weight, _ in parts], [make for _, make in parts]
+
+    def mixed(random: Random) -> Journey:
+        yield from random.choices(makes, weights)[0](random)
+
+    return mixed

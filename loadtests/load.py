@@ -1,18 +1,30 @@
 """A load of a stated arrival rate on one target."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 
-from decision.objectives import Slo
+from decision.objectives import Objective, Slo
+from decision.quantities import duration_text
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
 from evidence.record import Record
-from evidence.replay import Attached, Recomputed, attached, number, number_or_none, text
+from evidence.replay import Attached, Recomputed, attached, number, number_or_none, parameter, text
 from evidence.results import LoadResult
+from loadtests.abort import broken_limit, first_break
 from loadtests.generator import Load, generating
-from loadtests.schedule import offered
+from loadtests.schedule import (
+    Shape,
+    duration_s,
+    highest_per_s,
+    mean_per_s,
+    offered,
+    read_shape,
+    shape_text,
+)
 from loadtests.windows import Window, parse_windows, sum_windows
 from processes.target import Target
 
@@ -20,53 +32,72 @@ HELD_RATE_AT_LEAST = 0.95
 """Below this the generator did not offer what the plan asked for, and its figures show nothing."""
 
 _WINDOWS = "windows.jsonl"
+_SATURATED = 0.9
+"""Cores that one process of the generator uses at most: its greenlets share one."""
 
 
 def run_load(
     target: Target,
     *,
     locustfile: Path,
-    journey: str,
-    rate_per_s: float,
-    duration_s: float,
+    journey: str | None,
+    shape: Shape,
     seed: int,
     slo: Slo,
     work_dir: Path,
     progress: Callable[[float, str], None],
+    workers: int = 1,
+    remote_workers: int = 0,
+    bind: str = "127.0.0.1:0",
 ) -> Measurement:
-    """Offer ``rate_per_s`` requests a second for ``duration_s``; returns a LoadResult.
+    """Offer arrivals as the shape says; returns a LoadResult.
 
-    Passed when the generator held the rate and the plan's promotion limits of error rate and P95 hold, failed when they
-    do not, inconclusive when the rate was not held. Raises CollectError when the generator breaks.
+    Passed when the generator held the rate to the end and the plan's promotion limits of error rate and P95 hold,
+    failed when they do not or a roll-back limit is broken (the load then ends early), inconclusive when the rate was
+    not held, a worker was lost, or the generator was stopped. Raises CollectError when the generator breaks or hangs.
     """
-    window_s = 1.0 if duration_s < 60 else 10.0
-    load = Load(target.url, locustfile, journey, rate_per_s, duration_s, seed, window_s)
+    planned_s = duration_s(shape)
+    window_s = 1.0 if planned_s < 60 else 10.0
+    load = Load(target.url, locustfile, journey, 0.0, planned_s, seed, window_s, shape, workers, remote_workers, bind)
     (work_dir / "load.windows.jsonl").unlink(missing_ok=True)
+    broken = None
 
     def tell(windows: list[Window]) -> bool:
+        nonlocal broken
         seconds = sum(w.duration_s for w in windows)
         completed, errors = sum(w.completed for w in windows), sum(w.errors for w in windows)
-        progress(seconds / duration_s, f"{completed} requests, {errors} errors")
+        progress(seconds / planned_s, f"{completed} requests, {errors} errors")
+        if broken is None and (broken := broken_limit(windows, slo)):
+            generator.drain()
         return True
 
     with generating(load, work_dir, name="load") as generator:
         generator.wait(every_s=0.5, tell=tell)
     content = (work_dir / "load.windows.jsonl").read_bytes()
     windows = parse_windows(content, _WINDOWS)
-    offering = Offering(target.name, rate_per_s, duration_s, seed)
-    result = result_of(windows, offering)
+    offering = Offering(target.name, journey, shape, seed, workers + remote_workers)
+    result = result_of(windows, offering, slo)
     limits = limits_of(slo)
-    outcome, why = load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+    outcome, why = outcome_of(result, limits)
     left_out = []
     if unstarted := result.offered - result.started:
-        left_out.append(LeftOut("requests never started", unstarted, "no user was free before the load ended"))
+        left_out.append(
+            LeftOut(f"{result.arrivals} never started", unstarted, why or "the load ended before their turn")
+        )
     return Measurement(
         result=result,
         outcome=outcome,
         summary=_summary(result) + (f"; {why}" if why else ""),
         started_at=datetime.fromtimestamp(windows[0].started_at_s, UTC),
         finished_at=datetime.fromtimestamp(windows[-1].finished_at_s, UTC),
-        parameters={**asdict(offering), **asdict(limits), "journey": journey, "arrivals": "poisson"},
+        parameters={
+            **{name: value for name, value in vars(offering).items() if name != "shape"},
+            "shape": shape_text(shape),
+            "slo": _slo_text(slo),
+            **asdict(limits),
+            "arrivals": "poisson",
+            "remote_workers": remote_workers,
+        },
         tools={name: version(name) for name in ("locust", "hdrhistogram")},
         left_out=left_out,
         attachments=[AttachmentContent(_WINDOWS, "application/jsonl", content)],
@@ -75,28 +106,45 @@ def run_load(
 
 @dataclass(frozen=True)
 class Offering:
-    """What a load offers to a target: all that its result needs besides its windows."""
+    """What a load offers to a target: all that its result needs besides its windows and the plan's limits.
+
+    ``journey`` None: an arrival is one execution of a task of an ordinary locustfile, and not one request.
+    """
 
     target: str
-    rate_per_s: float
-    duration_s: float
+    journey: str | None
+    shape: Shape
     seed: int
+    workers: int
 
 
-def result_of(windows: Sequence[Window], offering: Offering) -> LoadResult:
-    """The result of a load from its windows. What was offered is counted from the seed: it is what was to be done."""
-    planned = offered(seed=offering.seed, rate_per_s=offering.rate_per_s, duration_s=offering.duration_s)
+def result_of(windows: Sequence[Window], offering: Offering, slo: Slo) -> LoadResult:
+    """The result of a load from its windows. What was offered is counted from the seed: it is what was to be done.
+
+    Of a load that a broken limit has ended, it is what was to be done until then.
+    """
+    broken = first_break(windows, slo)
+    until_s = windows[-1].due_until_s if broken else inf
+    planned = offered(seed=offering.seed, shape=offering.shape, until_s=until_s)
     totals = replace(sum_windows(windows), offered=planned)
     return LoadResult(
         target=offering.target,
+        arrivals="iterations" if offering.journey is None else "requests",
+        planned_s=duration_s(offering.shape),
+        due_s=windows[-1].due_until_s,
         duration_s=round(totals.duration_s, 3),
+        aborted=broken[1] if broken else None,
         offered=totals.offered,
         started=totals.started,
+        late=totals.late,
+        finished=totals.finished,
         completed=totals.completed,
         errors=totals.errors,
         rate_limited=totals.rate_limited,
         expected_4xx=totals.expected_4xx,
-        offered_rate=offering.rate_per_s,
+        error_classes=totals.error_classes,
+        offered_rate=round(mean_per_s(offering.shape), 3),
+        highest_rate=highest_per_s(offering.shape),
         completed_rate=round(totals.completed / totals.duration_s, 3) if totals.duration_s else 0.0,
         held_rate=totals.held_rate,
         error_rate=totals.error_rate,
@@ -104,7 +152,11 @@ def result_of(windows: Sequence[Window], offering: Offering) -> LoadResult:
         p95_ms=totals.latency.p95_ms,
         latency=totals.latency,
         by_endpoint=totals.by_endpoint,
+        workers=offering.workers,
+        workers_lost=offering.workers - min(w.workers for w in windows),
         generator_cpu=totals.generator_cpu,
+        generator_cpu_highest=max(w.generator_cpu for w in windows if w.duration_s >= 0.5 * windows[0].duration_s),
+        generator_rss_highest_bytes=max(w.generator_rss_bytes for w in windows),
     )
 
 
@@ -112,10 +164,27 @@ def replay_load(record: Record, attachments: Attached) -> Recomputed:
     """Result and outcome of a load again, from its windows and its seed. Raises UnrecordedError and CollectError."""
     limits = recorded_limits(record)
     windows = parse_windows(attached(attachments, _WINDOWS), _WINDOWS)
-    rate_per_s, duration_s = number(record, "rate_per_s"), number(record, "duration_s")
-    result = result_of(windows, Offering(text(record, "target"), rate_per_s, duration_s, int(number(record, "seed"))))
-    outcome, _ = load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+    journey = parameter(record, "journey")
+    offering = Offering(
+        target=text(record, "target"),
+        journey=None if journey is None else str(journey),
+        shape=read_shape(text(record, "shape")),
+        seed=int(number(record, "seed")),
+        workers=int(number(record, "workers")),
+    )
+    result = result_of(windows, offering, _read_slo(text(record, "slo")))
+    outcome, _ = outcome_of(result, limits)
     return Recomputed(result, outcome)
+
+
+def _slo_text(slo: Slo) -> str:
+    """The limits that end a load early, as a record's parameter."""
+    leave = {"worse_than_stable_by"}
+    return json.dumps({name: objective.model_dump(mode="json", exclude=leave) for name, objective in slo.items()})
+
+
+def _read_slo(slo: str) -> Slo:
+    return {name: Objective.model_validate(entry) for name, entry in json.loads(slo).items()}
 
 
 @dataclass(frozen=True)
@@ -137,14 +206,39 @@ def recorded_limits(record: Record) -> Limits:
     return Limits(number_or_none(record, "error_rate_at_most"), number_or_none(record, "p95_ms_at_most"))
 
 
+def outcome_of(result: LoadResult, limits: Limits) -> tuple[Outcome, str]:
+    """The outcome of a load, and why when it did not pass. What the generator did not do itself is never a pass."""
+    if result.workers_lost:
+        return "inconclusive", f"{result.workers_lost} of {result.workers} workers of the generator was lost"
+    if result.aborted is None and result.due_s < result.planned_s:
+        stopped = f"{duration_text(result.due_s)} of {duration_text(result.planned_s)}"
+        return "inconclusive", f"the generator was stopped after {stopped}"
+    outcome, why = load_outcome(
+        result.completed, result.held_rate, result.error_rate, result.p95_ms, limits, cpu=result.generator_cpu_highest
+    )
+    if result.aborted is not None and outcome != "inconclusive":
+        return "failed", f"ended after {duration_text(result.due_s)}: {result.aborted}"
+    return outcome, why
+
+
 def load_outcome(
-    completed: int, held_rate: float | None, error_rate: float | None, p95_ms: float | None, limits: Limits
+    completed: int,
+    held_rate: float | None,
+    error_rate: float | None,
+    p95_ms: float | None,
+    limits: Limits,
+    *,
+    cpu: float | None = None,
 ) -> tuple[Outcome, str]:
-    """The outcome of a load by the plan's promotion limits, and why when it did not pass. None never passes."""
+    """The outcome of a load by the plan's promotion limits, and why when it did not pass. None never passes.
+
+    ``cpu`` is the generator's in its busiest window, in cores: near 1 it is why the rate was not held.
+    """
     if not completed or held_rate is None or error_rate is None or p95_ms is None:
         return "inconclusive", "nothing was completed"
     if held_rate < HELD_RATE_AT_LEAST:
-        return "inconclusive", f"the generator held only {held_rate:.1%} of the rate"
+        saturated = f": it was saturated, with {cpu:.2f} of a core" if cpu is not None and cpu >= _SATURATED else ""
+        return "inconclusive", f"the generator held only {held_rate:.1%} of the rate{saturated}"
     judged = (
         ("error-rate", error_rate, limits.error_rate_at_most),
         ("latency-p95", p95_ms, limits.p95_ms_at_most),
@@ -157,5 +251,5 @@ def load_outcome(
 
 def _summary(result: LoadResult) -> str:
     if result.p95_ms is None or result.error_rate is None:
-        return f"0 of {result.offered} requests completed"
+        return f"none of {result.offered} {result.arrivals} completed"
     return f"{result.completed} requests, {result.error_rate:.2%} errors, P95 {result.p95_ms:.1f} ms"

@@ -12,14 +12,21 @@ from hdrh.histogram import HdrHistogram
 from evidence.results import LatencySummary
 from processes.errors import CollectError
 
-_COUNTS = ("offered", "started", "late", "completed", "errors", "rate_limited", "expected_4xx")
+COUNTS = ("offered", "started", "late", "finished", "completed", "errors", "rate_limited", "expected_4xx")
+
+_OTHERS = ("error_classes", "generator_cpu", "generator_rss_bytes", "clock_offset_s", "workers", "due_until_s")
 
 
 @dataclass(frozen=True)
 class Window:
-    """Counts of one window and a histogram of latencies in microseconds per endpoint. Times are epoch seconds.
+    """Counts of one window and a histogram of latencies in microseconds per endpoint.
 
-    ``sequence`` counts from 0 in every run of the generator.
+    ``sequence`` counts from 0 in every run of the generator. ``started_at_s`` and ``finished_at_s`` are the epoch time
+    when that run began plus seconds of a clock that never jumps; ``clock_offset_s`` is how far the wall clock has moved
+    against it since. ``offered``, ``started``, ``late`` and ``finished`` count arrivals: one request each with
+    journeys, one execution of a task with an ordinary locustfile. The other counts are of requests. ``due_until_s``:
+    seconds since the beginning until which arrivals were due. CPU is that of the busiest worker, in cores; memory that
+    of all.
     """
 
     sequence: int
@@ -28,12 +35,17 @@ class Window:
     offered: int
     started: int
     late: int
+    finished: int
     completed: int
     errors: int
     rate_limited: int
     expected_4xx: int
     error_classes: dict[str, int]
     generator_cpu: float
+    generator_rss_bytes: int
+    clock_offset_s: float
+    workers: int
+    due_until_s: float
     histograms: dict[str, str] = field(repr=False)
 
     @property
@@ -43,7 +55,7 @@ class Window:
 
     @property
     def under_load(self) -> bool:
-        """Whether at least nine of ten offered requests were started and some completed."""
+        """Whether at least nine of ten offered arrivals were started and some requests completed."""
         return self.completed > 0 and self.started >= 0.9 * self.offered
 
 
@@ -54,6 +66,7 @@ class Totals:
     offered: int
     started: int
     late: int
+    finished: int
     completed: int
     errors: int
     rate_limited: int
@@ -71,7 +84,7 @@ class Totals:
 
     @property
     def held_rate(self) -> float | None:
-        """Requests that were started, and not late by the generator's own fault, of those offered."""
+        """Arrivals that were started, and not late by the generator's own fault, of those offered."""
         return min(1.0, max(0, self.started - self.late) / self.offered) if self.offered else None
 
 
@@ -95,10 +108,8 @@ def _window(line: str, name: str, number: int) -> Window:
             sequence=entry["sequence"],
             started_at_s=entry["started_at"],
             finished_at_s=entry["finished_at"],
-            **{name: entry[name] for name in _COUNTS},
-            error_classes=entry["error_classes"],
-            generator_cpu=entry["generator_cpu"],
             histograms=entry["histograms"],
+            **{name: entry[name] for name in (*COUNTS, *_OTHERS)},
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CollectError(f"{name}:{number}: not a window of a load: {error}") from error
@@ -110,21 +121,35 @@ def sum_windows(windows: Sequence[Window]) -> Totals:
     classes: Counter[str] = Counter()
     for window in windows:
         classes.update(window.error_classes)
-        for name, encoded in window.histograms.items():
-            histogram = HdrHistogram.decode(encoded.encode())
-            if name in merged:
-                merged[name].add(histogram)
-            else:
-                merged[name] = histogram
+        add_histograms(merged, window.histograms)
     duration_s = sum(w.duration_s for w in windows)
     return Totals(
-        **{name: sum(getattr(w, name) for w in windows) for name in _COUNTS},
+        **{name: sum(getattr(w, name) for w in windows) for name in COUNTS},
         duration_s=duration_s,
         generator_cpu=sum(w.generator_cpu * w.duration_s for w in windows) / duration_s if duration_s else None,
         error_classes=dict(classes.most_common(20)),
         latency=summarize(list(merged.values())),
         by_endpoint={name: summarize([histogram]) for name, histogram in sorted(merged.items())},
     )
+
+
+def add_histograms(merged: dict[str, Any], encoded: dict[str, str]) -> None:
+    """Add encoded histograms to decoded ones of the same name, exactly."""
+    for name, text in encoded.items():
+        histogram = HdrHistogram.decode(text.encode())
+        if name in merged:
+            merged[name].add(histogram)
+        else:
+            merged[name] = histogram
+
+
+def merge_all(windows: Sequence[Window]) -> Any | None:
+    """One HDR histogram (microseconds) of all endpoints of all windows; None without a value."""
+    merged: dict[str, Any] = {}
+    for window in windows:
+        for text in window.histograms.values():
+            add_histograms(merged, {"": text})
+    return merged[""] if merged and merged[""].get_total_count() else None
 
 
 def summarize(histograms: Sequence[Any]) -> LatencySummary:

@@ -45,10 +45,12 @@ def _numbers(result: Result) -> str:
                 f" of {result.dataset}{errored}, {plural(result.unexpected_rows, 'unexpected row')}"
             )
         case LoadResult():
+            offered = "" if result.arrivals == "requests" else " iterations"
+            ended = f"; ended early: {result.aborted}" if result.aborted else ""
             return (
                 f"{count(result.completed)} requests at {number(result.completed_rate)}/s of"
-                f" {number(result.offered_rate)}/s for {number(result.duration_s)} s,"
-                f" {optional_percent(result.error_rate)} errors, P95 {optional_ms(result.p95_ms)}"
+                f" {number(result.offered_rate)}{offered}/s for {number(result.duration_s)} s,"
+                f" {optional_percent(result.error_rate)} errors, P95 {optional_ms(result.p95_ms)}{ended}"
             )
         case SoakResult():
             return _soak(result)

@@ -1,20 +1,20 @@
 """Locust against a real server that stalls, fails and limits."""
 
 import sys
-import threading
 import time
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from loadtests.load import run_load
+from loadtests.schedule import constant
 from loadtests.soak import run_soak
 from loadtests.traffic import traffic
 from processes.errors import CollectError
 from processes.ports import free_port
 from processes.supervised import supervised, wait_until_ready
 from processes.target import Target
+from tests.integration.loaded_server import Handler, loaded_server
 from tests.unit.flows.replaying import replays
 
 LOCUSTFILE = """
@@ -35,32 +35,10 @@ class Some(ArrivalUser):
 """
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    stalled_until_s = 0.0
-
-    def do_GET(self):
-        time.sleep(max(0.0, Handler.stalled_until_s - time.monotonic()))
-        status = {"/fail": 500, "/limit": 429, "/missing": 404}.get(self.path, 200)
-        self.send_response(status)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def target():
-    Handler.stalled_until_s = 0.0
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield Target("candidate", f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
-        thread.join()
+    with loaded_server() as server:
+        yield server
 
 
 @pytest.fixture
@@ -71,7 +49,7 @@ def locustfile(tmp_path):
 
 
 def load(target, locustfile, journey="plain", **options):
-    settings = {"rate_per_s": 50, "duration_s": 6, "seed": 1, "slo": {}, "progress": lambda *_: None} | options
+    settings = {"shape": constant(50, 6), "seed": 1, "slo": {}, "progress": lambda *_: None} | options
     return run_load(target, locustfile=locustfile, journey=journey, work_dir=locustfile.parent, **settings)
 
 

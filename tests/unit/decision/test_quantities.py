@@ -3,6 +3,7 @@ import pytest
 from decision.quantities import (
     Margin,
     duration_text,
+    parse_address,
     parse_duration_s,
     parse_margin,
     parse_number,
@@ -50,3 +51,13 @@ def test_anything_else_is_refused_with_an_example(parse: object, text: object) -
 )
 def test_durations_are_written_with_two_units_at_most(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize("wrong", ["", "5557", ":5557", "host:", "host:port", "host:70000", None])
+def test_an_address_needs_host_and_port(wrong: object) -> None:
+    with pytest.raises(ValueError, match="expected HOST:PORT"):
+        parse_address(wrong)
+
+
+def test_an_address_is_host_and_port() -> None:
+    assert parse_address("10.0.0.5:5557") == ("10.0.0.5", 5557)

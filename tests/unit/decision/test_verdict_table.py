@@ -19,6 +19,7 @@ from evidence.record import Record, Subject
 from evidence.results import SoakResult
 from tests.unit.decision.acts import SIGNERS, waiver
 from tests.unit.decision.factories import NOW, PLAN, SUBJECT, make_record, soak_result, suite_result
+from tests.unit.reports.results import results
 
 CLAIM = Claim.model_validate(
     {
@@ -114,6 +115,16 @@ def test_a_count_in_doubt_proves_nothing_even_where_failures_are_tolerated() -> 
     doubtful = suite_result(failed=1, passed=99, problems=["12 tests are declared that no row shows"])
     for result, expected in ((suite_result(failed=1, passed=99), "PROVEN"), (doubtful, "NOT PROVEN")):
         record = make_record("tests", result, outcome="failed")
+        assert judge_claim(claim, [record], Wanted(SUBJECT, {}), NOW).verdict == expected
+
+
+def test_a_load_that_a_broken_limit_ended_refutes_even_where_its_totals_look_good() -> None:
+    claim = Claim.model_validate(
+        {"id": "fast", "says": "Fast", "needs": "load", "max_age": "24h", "criteria": {"error_rate": {"at_most": "1%"}}}
+    )
+    load = results()["load"]
+    for aborted, expected in ((None, "PROVEN"), ("latency-p95 was 600", "REFUTED")):
+        record = make_record("load", load.model_copy(update={"aborted": aborted}), outcome="failed")
         assert judge_claim(claim, [record], Wanted(SUBJECT, {}), NOW).verdict == expected
 
 

@@ -11,6 +11,7 @@ from evidence.store import open_store
 from flows.authorization import conclude, pending
 from tests.e2e.small_release import make_release
 from tests.unit.decision.factories import suite_result
+from tests.unit.reports.results import results
 
 
 @pytest.fixture
@@ -61,6 +62,38 @@ def test_a_failure_is_not_measured_again_until_somebody_asks_for_it(plan_file, s
     record(plan_file, store, outcome="failed")
     assert why(plan_file, store) is None
     assert why(plan_file, store, rerun=["tests"]) == "asked for"
+
+
+def test_a_collector_that_no_claim_needs_is_measured_only_when_somebody_asks_for_it(plan_file, store):
+    plan = plan_file.path
+    spare = "  spare: {kind: load, users: users.py, stages: [{to: 5/s, over: 4s}]}\n  tests:"
+    plan.write_text(plan.read_text().replace("  tests:", spare, 1))
+    (plan_file.base / "users.py").write_text("")
+    changed = read_plan(plan)
+    assert "spare" not in {item.collector for item in pending(changed, store, profile="quick")[0]}
+    asked = {item.collector: item.why for item in pending(changed, store, profile="quick", rerun=["spare"])[0]}
+    assert asked["spare"] == "asked for"
+
+
+def test_a_load_is_long_enough_when_its_stages_were_or_a_broken_limit_ended_it(plan_file, store):
+    plan = plan_file.path
+    text = plan.read_text()
+    spare = "  load: {kind: load, users: users.py, stages: [{to: 5/s, over: 4s}]}\n  tests:"
+    claim = "claims:\n  - {id: fast, says: Fast, needs: load, criteria: {error_rate: {at_most: 1%}}, max_age: 24h}\n"
+    plan.write_text(text.replace("  tests:", spare, 1).replace("claims:\n", claim, 1))
+    (plan_file.base / "users.py").write_text("")
+    changed = read_plan(plan)
+    load = results()["load"]
+    for changes, short in (
+        ({"duration_s": 4.1, "planned_s": 4.0}, False),
+        ({"duration_s": 2.0, "planned_s": 4.0}, True),
+        ({"duration_s": 2.0, "planned_s": 4.0, "aborted": "error-rate is 30%"}, False),
+    ):
+        now = datetime.now(UTC)
+        measured = Measurement(load.model_copy(update=changes), "failed", "load", now, now)
+        store.record(subject_of(changed), "load", inputs_of(changed, "load"), measured)
+        missing, _ = pending(changed, store, profile="quick")
+        assert ("load" in {item.collector for item in missing}) == short
 
 
 def test_a_changed_test_makes_its_evidence_void(plan_file, store):

@@ -24,7 +24,7 @@ from expectations import runner
 from flows.replay import NOT_REPLAYED, OBSERVED, REPLAYS
 from loadtests import load, soak
 from loadtests.samples import parse_samples
-from loadtests.schedule import arrivals, offered
+from loadtests.schedule import shape_text, staged
 from loadtests.windows import parse_windows
 from rollouts import drill, lived
 from rollouts.auto_rollback import judge_auto_rollback
@@ -55,10 +55,12 @@ def window_lines(count: int) -> bytes:
 
 def a_load(_: Path) -> Measurement:
     content = window_lines(3)
-    offering = load.Offering("candidate", 11.1, 30.0, 7)
-    result = load.result_of(parse_windows(content, "w"), offering)
+    shape = staged([(13.0, 10), (12.0, 20)])
+    offering = load.Offering("candidate", "full", shape, 7, 1)
+    result = load.result_of(parse_windows(content, "w"), offering, SLO)
     limits = {"error_rate_at_most": 0.005, "p95_ms_at_most": 0.2}
-    return measured(result, "failed", {"windows.jsonl": content}, **vars(offering), **limits)
+    recorded = vars(offering) | {"shape": shape_text(shape), "slo": load._slo_text(SLO)}
+    return measured(result, "failed", {"windows.jsonl": content}, **recorded, **limits)
 
 
 def a_soak(_: Path) -> Measurement:
@@ -315,15 +317,6 @@ def test_the_documentation_names_what_is_observed_and_what_is_not_replayed() -> 
         assert f"| {kind} |" in text
         assert all(f"`{field}`" in text for field in fields)
     assert all(f"| {kind} |" in text and why in text for kind, why in NOT_REPLAYED.items())
-
-
-@given(st.integers(0, 2**31), st.floats(0.1, 50), st.floats(0.1, 60))
-def test_the_same_seed_offers_the_same_requests_in_their_time(seed: int, rate_per_s: float, duration_s: float) -> None:
-    schedule = {"seed": seed, "rate_per_s": rate_per_s, "duration_s": duration_s}
-    times = list(arrivals(**schedule))  # type: ignore[arg-type]
-    assert times == sorted(times) == list(arrivals(**schedule))  # type: ignore[arg-type]
-    assert all(0 < at_s < duration_s for at_s in times)
-    assert offered(**schedule) == len(times)  # type: ignore[arg-type]
 
 
 _REQUESTS = st.builds(

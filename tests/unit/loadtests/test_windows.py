@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from loadtests.load import Limits, load_outcome
 from loadtests.soak import find_gaps
-from loadtests.windows import Window, read_windows, sum_windows
+from loadtests.windows import COUNTS, Window, read_windows, sum_windows
 from processes.errors import CollectError
 
 
@@ -16,8 +16,8 @@ def window(start=0.0, *, latencies_us=(1000,), offered=None, **counts):
     for value in latencies_us:
         histogram.record_value(value)
     n = len(latencies_us)
-    values = {"offered": n if offered is None else offered, "started": n, "late": 0, "completed": n, "errors": 0}
-    values |= {"rate_limited": 0, "expected_4xx": 0} | counts
+    values = {"offered": n if offered is None else offered, "started": n, "late": 0, "finished": n, "completed": n}
+    values |= {"errors": 0, "rate_limited": 0, "expected_4xx": 0, "workers": 1, "due_until_s": start + 10} | counts
     return Window(
         0,
         start,
@@ -25,6 +25,8 @@ def window(start=0.0, *, latencies_us=(1000,), offered=None, **counts):
         **values,
         error_classes={},
         generator_cpu=0.1,
+        generator_rss_bytes=60_000_000,
+        clock_offset_s=0.0,
         histograms={"a": histogram.encode().decode()} if n else {},
     )
 
@@ -56,9 +58,13 @@ def test_an_unfinished_last_line_does_not_count(tmp_path):
         "finished_at": 1,
         "error_classes": {},
         "generator_cpu": 0,
+        "generator_rss_bytes": 1,
+        "clock_offset_s": 0,
+        "workers": 1,
+        "due_until_s": 1,
         "histograms": {},
     }
-    entry |= dict.fromkeys(("offered", "started", "late", "completed", "errors", "rate_limited", "expected_4xx"), 1)
+    entry |= dict.fromkeys(COUNTS, 1)
     path = tmp_path / "w.jsonl"
     path.write_text(json.dumps(entry) + "\n" + json.dumps(entry)[:20])
     assert len(read_windows(path)) == 1

@@ -99,6 +99,9 @@ def results() -> dict[str, Result]:
             unexpected_rows=0, details=checks("user_id is never null", "rating lies between 1 and 5"),
         ),
         "load": LoadResult(
+            arrivals="requests", planned_s=20.0, due_s=20.0, aborted=None, late=0, finished=800, error_classes={},
+            highest_rate=40.0, workers=1, workers_lost=0, generator_cpu_highest=0.3,
+            generator_rss_highest_bytes=66_000_000,
             target="candidate", duration_s=20.0, offered=800, started=800, completed=800, errors=0, rate_limited=0,
             expected_4xx=3, offered_rate=40.0, completed_rate=40.0, held_rate=1.0, error_rate=0.0, mean_ms=11.4,
             p95_ms=28.2, latency=latency, by_endpoint={"/recommend": latency, "/chat": latency}, generator_cpu=0.21,

@@ -1,0 +1,39 @@
+import pytest
+from pydantic import ValidationError
+
+from decision.collect import LoadCollect
+
+STEADY = {"kind": "load", "users": "users.py", "journey": "all", "rate": "60/s"}
+STAGED = {"kind": "load", "users": "users.py", "stages": [{"to": "60/s", "over": "10s"}, {"to": "0/s", "over": "5s"}]}
+
+
+def test_a_load_is_a_rate_or_stages():
+    assert LoadCollect.model_validate(STEADY).rate == 60
+    staged = LoadCollect.model_validate(STAGED)
+    assert [(stage.to, stage.over) for stage in staged.stages] == [(60, 10), (0, 5)]
+    assert staged.journey is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"rate": None}, "expected rate, or stages"),
+        (STAGED | {"rate": "60/s"}, "expected rate, or stages"),
+        ({"rate": None, "stages": [{"to": "0/s", "over": "10s"}]}, "the stages offer nothing"),
+        ({"rate": None, "stages": [{"to": "5/s", "over": "0s"}]}, "the stages offer nothing"),
+        ({"workers": 0}, "nobody makes the load"),
+        ({"remote_workers": 2}, "remote_workers and bind go together"),
+        ({"bind": "0.0.0.0:5557"}, "remote_workers and bind go together"),
+        ({"remote_workers": 2, "bind": "5557"}, "expected HOST:PORT"),
+        ({"rate": "0/s"}, "expected a rate"),
+    ],
+)
+def test_a_load_that_cannot_be_made_is_an_error_of_the_plan(changes, expected):
+    with pytest.raises(ValidationError, match=expected):
+        LoadCollect.model_validate(STEADY | changes)
+
+
+def test_stages_take_as_long_as_they_say_and_no_longer_than_the_profile():
+    assert LoadCollect.model_validate(STAGED).length_s(1800) == 15
+    assert LoadCollect.model_validate(STAGED).length_s(6) == 6
+    assert LoadCollect.model_validate(STEADY).length_s(1800) == 1800
