@@ -117,6 +117,7 @@ class _Run:
             "error_classes": dict(window.error_classes.most_common(20)),
             "generator_cpu": (self.cpu_s - cpu_s) / max(now_s - window.started_s, 1e-9),
             "generator_rss_bytes": psutil.Process().memory_info().rss,
+            "clock_offset_s": time.time() - (self.began_at + self.now_s()),
             "histograms": {name: histogram.encode().decode() for name, histogram in window.histograms.items()},
         }
         self.sequence += 1

@@ -19,7 +19,8 @@ _COUNTS = ("offered", "started", "late", "completed", "errors", "rate_limited", 
 class Window:
     """Counts of one window and a histogram of latencies in microseconds per endpoint. Times are epoch seconds.
 
-    ``sequence`` counts from 0 in every run of the generator.
+    ``sequence`` counts from 0 in every run of the generator. Times are those of the wall clock when it began, and of a
+    clock that never jumps from there on; ``clock_offset_s``: how far the wall clock has moved against it meanwhile.
     """
 
     sequence: int
@@ -34,6 +35,8 @@ class Window:
     expected_4xx: int
     error_classes: dict[str, int]
     generator_cpu: float
+    generator_rss_bytes: int
+    clock_offset_s: float
     histograms: dict[str, str] = field(repr=False)
 
     @property
@@ -98,6 +101,8 @@ def _window(line: str, name: str, number: int) -> Window:
             **{name: entry[name] for name in _COUNTS},
             error_classes=entry["error_classes"],
             generator_cpu=entry["generator_cpu"],
+            generator_rss_bytes=entry["generator_rss_bytes"],
+            clock_offset_s=entry["clock_offset_s"],
             histograms=entry["histograms"],
         )
     except (ValueError, KeyError, TypeError) as error:
