@@ -136,7 +136,7 @@ def _held(step: SoakStep, *, make: bool) -> Iterator[None]:
         step.work_dir.mkdir(parents=True, exist_ok=True)
     elif not step.work_dir.is_dir():
         raise _no_soak(step)
-    with holding(step.work_dir / LOCK, f"the soak {step.name}"):
+    with holding(step.work_dir / LOCK, f"{step.name}: the soak"):
         yield
 
 

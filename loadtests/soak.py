@@ -15,10 +15,11 @@ from pathlib import Path
 import psutil
 
 from loadtests.samples import parse_samples
-from loadtests.soak_folder import JOURNAL, SAMPLES, STOP, WINDOWS, read_journal, read_material, read_segments
-from loadtests.soak_gaps import RATE_NOT_HELD, STOPPED, place, under_load_s
+from loadtests.soak_folder import JOURNAL, SAMPLES, STOP, read_journal, read_material
+from loadtests.soak_gaps import RATE_NOT_HELD, STOPPED, under_load_s
 from loadtests.soak_journal import Ended, Entry, Role, append_entry, end_of
 from loadtests.soak_limits import FRUITLESS_AT_MOST, crash_loop
+from loadtests.soak_result import placed_windows
 from loadtests.soak_segment import Run, SegmentEnd, Soak, run_segment
 from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import timeline_of
@@ -52,7 +53,7 @@ def run_soak(soak: Soak) -> None:
     _wait_for_predecessors(soak.folder, entries)
     (soak.folder / STOP).unlink(missing_ok=True)
     material = read_material(soak.folder)
-    placed = place(read_segments(material.windows, WINDOWS), entries)
+    placed = placed_windows(material)
     run = Run(soak, entries, under_load_s(placed))
     samples = parse_samples(material.samples, SAMPLES)
     ends_s = [p.window.finished_at_s for p in placed[-1:]] + [sample.at_s for sample in samples[-1:]]

@@ -40,9 +40,17 @@ class Placed:
     window: Window
 
 
-def place(segments: Sequence[Segment], entries: Sequence[Entry], *, placed_by: str = "segment-placed") -> list[Placed]:
-    """The windows on the soak's clock, oldest first. They never overlap, and none is longer than it was.
+def place(
+    segments: Sequence[Segment],
+    entries: Sequence[Entry],
+    sampled_s: Sequence[float],
+    *,
+    placed_by: str = "segment-placed",
+) -> list[Placed]:
+    """The windows that count, on the soak's clock, oldest first. They never overlap, and none is longer than it was.
 
+    ``sampled_s`` are the soak's times of the samples. A killed runner's target ends while its load is still draining:
+    windows after that runner's last sign of life show its death, not the target's, and do not count.
     ``placed_by`` is the event that was written just after a segment's first window.
     """
     timeline = timeline_of(entries)
@@ -52,14 +60,28 @@ def place(segments: Sequence[Segment], entries: Sequence[Entry], *, placed_by: s
     end_s = float("-inf")
     for segment in segments:
         entry = placed_at.get(segment.number) or began_at.get(segment.number)
+        until_s = _attended_until_s(segment.number, entries, timeline, sampled_s)
         later_s = 0.0
         for window in segment.windows:
             at_s = _start_of(window, segment, entry, segment.number in placed_at, timeline)
             later_s = max(later_s, end_s - at_s)
             at_s += later_s
+            if at_s + window.duration_s > until_s:
+                break
             end_s = at_s + window.duration_s
             result.append(Placed(segment.number, replace(window, started_at_s=at_s, finished_at_s=end_s)))
     return result
+
+
+def _attended_until_s(segment: int, entries: Sequence[Entry], timeline: Timeline, sampled_s: Sequence[float]) -> float:
+    """Until when somebody looked after a segment: for one that its runner saw end, always."""
+    began = _index(entries, segment)
+    if began < 0 or any(e.event == "segment-ended" and e.detail["segment"] == segment for e in entries[began:]):
+        return float("inf")
+    later = [i for i, e in enumerate(entries) if i > began and e.event == "runner-began"]
+    own = entries[began : later[0] if later else len(entries)]
+    next_s = timeline.at(entries[later[0]].clocks) if later else float("inf")
+    return max([timeline.at(own[-1].clocks), *(at_s for at_s in sampled_s if at_s < next_s)])
 
 
 def _start_of(window: Window, segment: Segment, entry: Entry | None, exact: bool, timeline: Timeline) -> float:

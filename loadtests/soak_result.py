@@ -14,7 +14,7 @@ from evidence.results import ClockJump, ControlResult, SoakResult, Trend
 from loadtests.load import Limits, limits_of, load_outcome, recorded_limits
 from loadtests.samples import Reading, lives_of, longest_life, parse_samples, readings_of
 from loadtests.soak_folder import CONTROL_WINDOWS, JOURNAL, SAMPLES, WINDOWS, Material, read_segments
-from loadtests.soak_gaps import find_gaps, longest_gaps, lost_time, place, span_s, under_load_s
+from loadtests.soak_gaps import Placed, find_gaps, longest_gaps, lost_time, place, span_s, under_load_s
 from loadtests.soak_journal import Entry, deaths_of, end_of, parse_journal
 from loadtests.soak_timeline import jumps_of
 from loadtests.trend import judge_trend
@@ -103,16 +103,22 @@ def _ended_why(material: Material) -> str:
 
 def _time_of(material: Material) -> tuple[datetime, datetime]:
     """From first to last window; when the wall clock was set back meanwhile, they are not in the future."""
-    entries = parse_journal(material.journal, JOURNAL)
-    placed = place(read_segments(material.windows, WINDOWS), entries)
+    entries, placed = parse_journal(material.journal, JOURNAL), placed_windows(material)
     finished_at = datetime.fromtimestamp(min(placed[-1].window.finished_at_s, entries[-1].clocks.wall_s), UTC)
     return finished_at - timedelta(seconds=span_s(placed)), finished_at
 
 
+def placed_windows(material: Material, *, control: bool = False) -> list[Placed]:
+    """The windows that count, on the soak's clock. Raises CollectError for damaged material."""
+    entries, samples = parse_journal(material.journal, JOURNAL), parse_samples(material.samples, SAMPLES)
+    content, name = (material.control_windows, CONTROL_WINDOWS) if control else (material.windows, WINDOWS)
+    placed_by = "control-placed" if control else "segment-placed"
+    return place(read_segments(content, name), entries, [sample.at_s for sample in samples], placed_by=placed_by)
+
+
 def result_of(material: Material, soaking: Soaking) -> SoakResult:
     """The result of a soak, also of one that still goes on. Raises CollectError when there is no window yet."""
-    entries = parse_journal(material.journal, JOURNAL)
-    placed = place(read_segments(material.windows, WINDOWS), entries)
+    entries, placed = parse_journal(material.journal, JOURNAL), placed_windows(material)
     if not placed:
         raise CollectError(f"the soak of {soaking.target} has no window yet")
     samples = parse_samples(material.samples, SAMPLES)
@@ -186,7 +192,7 @@ def _control(
 ) -> ControlResult | None:
     if soaking.control is None:
         return None
-    placed = place(read_segments(material.control_windows, CONTROL_WINDOWS), entries, placed_by="control-placed")
+    placed = placed_windows(material, control=True)
     totals = sum_windows([p.window for p in placed])
     hours, values = _hours_and_mb(longest_life(readings), began_s)
     step = max(1, -(-len(readings) // _PLOTTED_AT_MOST))

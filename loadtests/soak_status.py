@@ -10,7 +10,7 @@ from evidence.results import SoakResult
 from loadtests.soak_folder import JOURNAL, Material
 from loadtests.soak_gaps import BETWEEN_SEGMENTS, RATE_NOT_HELD
 from loadtests.soak_journal import Entry, end_of, parse_journal
-from loadtests.soak_result import Soaking, result_of
+from loadtests.soak_result import Soaking, placed_windows, result_of
 from loadtests.soak_timeline import timeline_of
 from processes.clocks import Clocks
 from processes.lock import Holder
@@ -39,7 +39,7 @@ class SoakStatus:
 def status_of(material: Material, soaking: Soaking, holder: Holder | None, now: Clocks) -> SoakStatus:
     """The status of a soak that has begun, at the moment ``now``. Raises CollectError for a damaged folder."""
     entries = parse_journal(material.journal, JOURNAL)
-    result = result_of(material, soaking) if material.windows else None
+    result = result_of(material, soaking) if placed_windows(material) else None
     end = end_of(entries)
     loaded_hours = result.hours_under_load if result else 0.0
     needed_hours = 0.0 if end else max(0.0, soaking.target_hours - loaded_hours)

@@ -37,11 +37,11 @@ class Holder:
 def holding(path: Path, what: str) -> Iterator[None]:
     """Hold the lock at ``path`` inside the block; the file may be removed inside it.
 
-    Raises HeldError, saying that ``what`` is held and by whom, when it is not free within a second.
+    Raises HeldError, saying by whom ``what`` is held, when it is not free within a second.
     """
     descriptor = _take(path)
     if descriptor is None:
-        raise HeldError(f"{what}: {_holder(path)} is at it")
+        raise HeldError(f"{what} is held by {_holder(path)}")
     try:
         content = json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat()}).encode()
         os.ftruncate(descriptor, 0)

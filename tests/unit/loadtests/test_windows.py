@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.load import Limits, load_outcome
-from loadtests.soak import find_gaps
 from loadtests.windows import Window, read_windows, sum_windows
 from processes.errors import CollectError
 
@@ -25,6 +24,8 @@ def window(start=0.0, *, latencies_us=(1000,), offered=None, **counts):
         **values,
         error_classes={},
         generator_cpu=0.1,
+        generator_rss_bytes=60_000_000,
+        clock_offset_s=0.0,
         histograms={"a": histogram.encode().decode()} if n else {},
     )
 
@@ -56,6 +57,8 @@ def test_an_unfinished_last_line_does_not_count(tmp_path):
         "finished_at": 1,
         "error_classes": {},
         "generator_cpu": 0,
+        "generator_rss_bytes": 1,
+        "clock_offset_s": 0,
         "histograms": {},
     }
     entry |= dict.fromkeys(("offered", "started", "late", "completed", "errors", "rate_limited", "expected_4xx"), 1)
@@ -69,12 +72,6 @@ def test_a_damaged_line_is_an_error(tmp_path):
     path.write_text("{}\n")
     with pytest.raises(CollectError, match="not a window"):
         read_windows(path)
-
-
-def test_gaps_are_named_with_their_cause():
-    gaps = find_gaps([window(0), window(10), window(60), window(70, latencies_us=(), offered=10)])
-    assert [gap.cause for gap in gaps] == ["no load generator was running", "the offered rate was not held"]
-    assert (gaps[0].finished_at - gaps[0].started_at).total_seconds() == 40
 
 
 @pytest.mark.parametrize(
