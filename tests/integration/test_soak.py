@@ -201,13 +201,13 @@ def test_a_full_disk_ends_the_runner_and_loses_nothing(small_disk):
                 return
 
     with pytest.raises(CollectError, match="no space is left in"):
-        run_soak(soak_of(folder, seconds=10, tell=once_sampled(folder, 5, fill)))
+        run_soak(soak_of(folder, seconds=30, tell=once_sampled(folder, 5, fill)))
     loaded = measured(soak_of(folder)).result.hours_under_load
     assert loaded > 0
     filler.unlink()
-    measurement = finish(soak_of(folder, seconds=10))
+    measurement = finish(soak_of(folder, seconds=30))
     assert measurement.outcome == "passed", measurement.summary
-    assert measurement.result.hours_under_load * 3600 >= 10
+    assert measurement.result.hours_under_load * 3600 >= 30
     assert any("no space was left" in cause for cause in causes(measurement))
 
 
