@@ -70,6 +70,8 @@ def is_alive(pid: int) -> bool:
 
 def _read(process: psutil.Process) -> Resources:
     with process.oneshot():
+        if process.status() == psutil.STATUS_ZOMBIE:  # it has ended, and would be read as one that uses nothing
+            raise psutil.ZombieProcess(process.pid)
         cpu = process.cpu_times()
         return Resources(
             pid=process.pid,
