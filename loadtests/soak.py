@@ -76,7 +76,7 @@ def _soak(run: Run) -> None:
 
     fruitless = deaths_without_load = 0
     with SoakedTargets(soak.start, names, started) as targets:
-        while run.loaded_s < soak.target_s:
+        while not _is_complete(run):
             soak.check()
             if not _ready(run, targets):
                 deaths_without_load += 1
@@ -106,6 +106,13 @@ def _soak(run: Run) -> None:
     return _end(run, "complete", "the target hours were under load")
 
 
+def _is_complete(run: Run) -> bool:
+    """Whether the target hours were under load; that they were is computed from the folder, as the result will be."""
+    if run.loaded_s >= run.soak.target_s:
+        run.loaded_s = under_load_s(placed_windows(read_material(run.soak.folder)))
+    return run.loaded_s >= run.soak.target_s
+
+
 def _ready(run: Run, targets: SoakedTargets) -> bool:
     """Have target and control run; False when the target, which ran before, does not become ready.
 
@@ -117,14 +124,14 @@ def _ready(run: Run, targets: SoakedTargets) -> bool:
     except ProcessError as error:
         if not lived_before:
             raise
-        run.log("target-ended", role="target")
+        run.log("target-ended", role="target", alive_s=None)
         run.soak.tell(None, f"the target did not become ready: {_line(error)}")
         return False
     if run.soak.soaking.control is not None:
         try:
             targets.running("control")
         except ProcessError as error:
-            run.log("target-ended", role="control")
+            run.log("target-ended", role="control", alive_s=None)
             run.soak.tell(None, f"the control did not become ready: {_line(error)}")
     return True
 
@@ -135,7 +142,7 @@ def _would_not_live(run: Run, without_load: int) -> bool:
     why = crash_loop([timeline.at(e.clocks) for e in deaths], without_load)
     if why is None:
         return False
-    if not run.loaded_s:
+    if not read_material(run.soak.folder).windows:
         raise CollectError(f"{why}; there is nothing to be recorded")
     _end(run, "crash-loop", why)
     return True

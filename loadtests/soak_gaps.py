@@ -16,6 +16,8 @@ RATE_NOT_HELD = "the offered rate was not held"
 KILLED = "the soak was interrupted (runner killed)"
 RESTARTED = "the machine was restarted"
 SUSPENDED = "the machine was suspended"
+TARGET_ENDED = "the target ended and was started again"
+CONTROL_ENDED = "the control ended and was started again"
 STOPPED = "stopped by a person"
 NO_WINDOW = "a window is missing"
 
@@ -34,10 +36,19 @@ class Segment:
 
 @dataclass(frozen=True)
 class Placed:
-    """A window whose times are those of the soak's clock, and its segment."""
+    """A window whose times are those of the soak's clock, and its segment.
+
+    ``orphaned``: the target was not seen alive any more. Its errors count; it is no time under load.
+    """
 
     segment: int
     window: Window
+    orphaned: bool
+
+    @property
+    def under_load(self) -> bool:
+        """Whether its time counts."""
+        return self.window.under_load and not self.orphaned
 
 
 def place(
@@ -56,6 +67,7 @@ def place(
     timeline = timeline_of(entries)
     placed_at = {int(e.detail["segment"]): e for e in entries if e.event == placed_by}
     began_at = {int(e.detail["segment"]): e for e in entries if e.event == "segment-began"}
+    alive_until_s = _alive_until_s(entries) if placed_by == "segment-placed" else {}
     result: list[Placed] = []
     end_s = float("-inf")
     for segment in segments:
@@ -69,7 +81,8 @@ def place(
             if at_s + window.duration_s > until_s:
                 break
             end_s = at_s + window.duration_s
-            result.append(Placed(segment.number, replace(window, started_at_s=at_s, finished_at_s=end_s)))
+            moved = replace(window, started_at_s=at_s, finished_at_s=end_s)
+            result.append(Placed(segment.number, moved, orphaned=end_s > alive_until_s.get(segment.number, end_s)))
     return result
 
 
@@ -82,6 +95,18 @@ def _attended_until_s(segment: int, entries: Sequence[Entry], timeline: Timeline
     own = entries[began : later[0] if later else len(entries)]
     next_s = timeline.at(entries[later[0]].clocks) if later else float("inf")
     return max([timeline.at(own[-1].clocks), *(at_s for at_s in sampled_s if at_s < next_s)])
+
+
+def _alive_until_s(entries: Sequence[Entry]) -> dict[int, float]:
+    """When the target was last seen alive in the segments in which it ended."""
+    seen: dict[int, float] = {}
+    segment = 0
+    for entry in entries:
+        if entry.event == "segment-began":
+            segment = int(entry.detail["segment"])
+        elif entry.event == "target-ended" and entry.detail.get("alive_s") is not None:
+            seen[segment] = float(entry.detail["alive_s"])
+    return seen
 
 
 def _start_of(window: Window, segment: Segment, entry: Entry | None, exact: bool, timeline: Timeline) -> float:
@@ -99,7 +124,7 @@ def _start_of(window: Window, segment: Segment, entry: Entry | None, exact: bool
 
 def under_load_s(placed: Sequence[Placed]) -> float:
     """Seconds under load."""
-    return sum(p.window.duration_s for p in placed if p.window.under_load)
+    return sum(p.window.duration_s for p in placed if p.under_load)
 
 
 def span_s(placed: Sequence[Placed]) -> float:
@@ -118,8 +143,8 @@ def find_gaps(placed: Sequence[Placed], entries: Sequence[Entry], *, control: bo
         if before is not None and started_s - before.window.finished_at_s > _SMALLEST_S:
             cause = _cause(before, after, entries, control)
             intervals.append((before.window.finished_at_s, started_s, cause))
-        if not after.window.under_load:
-            intervals.append((started_s, finished_s, RATE_NOT_HELD))
+        if not after.under_load:
+            intervals.append((started_s, finished_s, TARGET_ENDED if after.orphaned else RATE_NOT_HELD))
     return [
         Gap(started_at=_time(started_s), finished_at=_time(finished_s), cause=cause)
         for started_s, finished_s, cause in _merged(intervals)
@@ -170,7 +195,7 @@ def causes_between(entries: Sequence[Entry], control: bool) -> Iterator[str]:
                 runs = False
                 yield str(detail["why"])
             case "target-ended" if detail["role"] == "target" or control:
-                yield f"the {detail['role']} ended and was started again"
+                yield TARGET_ENDED if detail["role"] == "target" else CONTROL_ENDED
             case "segment-ended" if detail["cause"]:
                 yield str(detail["cause"])
             case "control-ended" if control:

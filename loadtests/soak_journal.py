@@ -6,7 +6,7 @@ event               detail
 runner-began        pid, by, not_before_s (where the windows and samples so far end, epoch seconds)
 runner-ended        why
 target-started      role (target or control), pid, url
-target-ended        role: it ended by itself
+target-ended        role: it ended by itself; alive_s: when it was last seen alive under load, None when it was not
 segment-began       segment
 segment-placed      segment: its first window has just been written
 control-placed      segment: likewise for the control's load

@@ -130,6 +130,7 @@ def result_of(material: Material, soaking: Soaking) -> SoakResult:
     totals, gaps, end = sum_windows(windows), find_gaps(placed, entries), end_of(entries)
     rss = [reading.rss_bytes for _, reading in readings]
     life = longest_life(readings)
+    starts = sum(e.event == "target-started" and e.detail["role"] == "target" for e in entries)
     return SoakResult(
         target=soaking.target,
         target_hours=soaking.target_hours,
@@ -142,7 +143,7 @@ def result_of(material: Material, soaking: Soaking) -> SoakResult:
         clock_jumps=[
             ClockJump(at=datetime.fromtimestamp(jump.at_s, UTC), by_s=round(jump.by_s, 3)) for jump in jumps_of(entries)
         ],
-        target_restarts=max(0, len(lives_of(readings)) - 1),
+        target_restarts=max(0, len(lives_of(readings)) - 1, starts - 1),
         target_deaths=deaths_of(entries, "target"),
         longest_life_hours=(life[-1][0] - life[0][0]) / 3600 if life else 0.0,
         offered=totals.offered,

@@ -119,12 +119,13 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
     except CollectError as began_not:
         cause, error = "the load generator did not begin", str(began_not)
     windows = windows_of(soak.folder, number)
-    seconds = sum(window.duration_s for window in windows if window.under_load)
+    alive_until_s = watch.alive.wall_s if watch.target_died else float("inf")
+    seconds = sum(w.duration_s for w in windows if w.under_load and w.finished_at_s <= alive_until_s)
     run.log("segment-ended", segment=number, cause=cause)
     run.loaded_s += seconds
     run.windows = [*run.windows, *windows][-_LOOKS_BACK:]
     if watch.target_died:
-        run.log("target-ended", role="target")
+        run.log("target-ended", role="target", alive_s=timeline_of(run.entries).at(watch.alive))
         targets.put_away("target")
         run.windows, run.samples = [], []  # what its end looked like says nothing of its successor
     return SegmentEnd(duration_s, seconds, cause, error, watch.target_died, watch.broken, watch.stopped)
@@ -151,6 +152,7 @@ class _Watch:
     def __init__(self, run: Run, targets: SoakedTargets, number: int) -> None:
         self.run, self.targets, self.number = run, targets, number
         self.target_died = self.stopped = False
+        self.alive = read_clocks()
         self.broken: str | None = None
         self._control: tuple[Generator, ExitStack] | None = None
         self._sample_due_s = 0.0
@@ -176,6 +178,7 @@ class _Watch:
         self.target_died = self.targets.has_ended("target")
         if self.target_died:
             return False
+        self.alive = now
         self._look_after_control()
         self._sample()
         if len(windows) > self._seen:
@@ -202,7 +205,7 @@ class _Watch:
 
     def _look_after_control(self) -> None:
         if self.targets.has_ended("control"):
-            self.run.log("target-ended", role="control")
+            self.run.log("target-ended", role="control", alive_s=None)
             self.run.soak.tell(None, "the control ended; it is started again with the next segment")
             self.targets.put_away("control")
             if self._control:

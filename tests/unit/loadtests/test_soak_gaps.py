@@ -78,6 +78,15 @@ def test_a_target_that_ended_is_the_cause_of_its_gap(machine):
     assert gaps(machine) == [(5, "the target ended and was started again")]
 
 
+def test_windows_after_the_target_was_last_seen_alive_are_no_load(machine):
+    machine.load(6)
+    machine.log("target-ended", role="target", alive_s=WALL_S + 45)
+    machine.pass_by(5)
+    machine.load(3)
+    assert gaps(machine) == [(25, "the target ended and was started again")]
+    assert under_load_s(placed(machine)) == pytest.approx(70)
+
+
 def test_a_controls_end_is_a_cause_only_of_the_controls_gaps(machine):
     machine.load(3)
     machine.log("target-ended", role="control")

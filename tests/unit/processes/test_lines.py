@@ -3,12 +3,13 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processes.lines import append_line, complete_lines
 
 
+@settings(deadline=None)
 @given(torn=st.binary(max_size=30).filter(lambda content: b"\n" not in content))
 def test_what_is_torn_is_cut_off_before_the_next_line(tmp_path_factory, torn):
     path = tmp_path_factory.mktemp("lines") / "a.jsonl"
