@@ -163,7 +163,7 @@ def generator_pid(folder: Path) -> int:
             words, where = process.cmdline(), Path(process.cwd())
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        if "locust" in words and "guard.py" not in " ".join(words) and where == folder:
+        if where == folder and "guard.py" not in " ".join(words):  # nothing else works in the folder itself
             found.append(process.pid)
     (pid,) = found
     return pid
