@@ -13,7 +13,7 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError
 
-from cli import analyze, authorize, evidence, plan, report, sign, verify
+from cli import analyze, authorize, evidence, plan, report, sign, soak, verify
 from processes.errors import GonogoError, UsageError
 
 INTERNAL_ERROR = 70
@@ -30,6 +30,7 @@ app = App(
 )
 app.command(authorize.authorize)
 app.command(plan.app)
+app.command(soak.app)
 app.command(report.report)
 app.command(verify.verify)
 app.command(sign.request_approval, name="request")

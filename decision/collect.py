@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from decision.quantities import DurationS, Number, RateOrNone, RatePerS, parse_address
+from decision.quantities import DurationS, Number, RateOrNone, RatePerS, Share, parse_address
 
 TargetName = Literal["stable", "candidate"]
 
@@ -117,23 +117,56 @@ class LoadCollect(_Collect):
         return (*self.inputs, self.users)
 
 
+class PrometheusResources(BaseModel):
+    """Queries to a Prometheus server, each with one answer. ``{target}`` and ``{port}`` become those of the target."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prometheus: str = Field(pattern=r"^https?://", description="the server's URL")
+    memory: str = Field(description="bytes in use")
+    cpu: str = Field(description="seconds of CPU time since the start")
+    started: str = Field(description="when the process was started, in epoch seconds: another one is a restart")
+
+
 class SoakCollect(_Collect):
-    """Soak a target, beside a control under the same load if one is named; its length is the profile's ``soak``."""
+    """Soak a target, beside a control under the same load; its length is the profile's ``soak``.
+
+    The control of a candidate is stable where the plan says nothing else.
+    """
 
     uses = frozenset({"targets", "slo"})
     kind: Literal["soak"]
     target: TargetName = "candidate"
-    control: TargetName | None = None
+    control: TargetName | Literal["none"] | None = None
     users: Path
     journey: str
     rate: RatePerS
     memory_limit: Number = Field(description="bytes that the target may use in production")
     limit_per_day: Number = 0.05
     segment: DurationS = 1800.0
+    coverage_at_least: Share = Field(
+        default=0.95, description="below this share of the time under load the trend is not proven"
+    )
+    resources: Literal["process", "metrics"] | PrometheusResources = Field(
+        default="process", description="where memory and CPU are read: the processes, or the target's metrics"
+    )
+
+    @property
+    def beside(self) -> TargetName | None:
+        """The version that is soaked beside the target."""
+        if self.control == "none":
+            return None
+        return self.control or ("stable" if self.target == "candidate" else None)
 
     def files(self) -> tuple[Path, ...]:
         """The inputs, and the users."""
         return (*self.inputs, self.users)
+
+    @model_validator(mode="after")
+    def _has_another_control(self) -> "SoakCollect":
+        if self.control == self.target:
+            raise ValueError(f"the control of {self.target} cannot be {self.target} itself")
+        return self
 
 
 class DrillCollect(_Collect):

@@ -55,7 +55,7 @@ def confidence_of(required: Sequence[ClaimVerdict], records: Sequence[Record]) -
         if (
             isinstance(record.result, SoakResult)
             and record.result.hours_under_load > 0
-            and not record.result.target_restarts
+            and not record.result.target_deaths
             and not record.result.errors  # the bound is that of a time without any failure
         ):
             hours = mtbf_lower_h(record.result.hours_under_load)

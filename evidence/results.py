@@ -147,6 +147,39 @@ class Gap(Result):
     cause: str
 
 
+class LostTime(Result):
+    """All gaps of a soak that have one cause."""
+
+    cause: str
+    count: Count
+    seconds: float
+
+
+class ClockJump(Result):
+    """The wall clock was set while a soak went on; by less than 0: backward. Neither makes load or gaps."""
+
+    at: datetime
+    by_s: float
+
+
+class ControlResult(Result):
+    """What the version beside the soaked one showed under the same load."""
+
+    target: str
+    hours_under_load: float
+    completed: Count
+    error_rate: Ratio | None
+    p95_ms: float | None
+    rss_first_mb: float | None
+    rss_last_mb: float | None
+    growth_per_day: float | None
+    deaths: Count
+    gaps: list[Gap] = Field(description="the 200 longest")
+    series: list[tuple[float, float]] = Field(
+        description="at most 240 points for plots: seconds since the soak's start, RSS in MB"
+    )
+
+
 class SoakResult(Result):
     """A soak of one target. Only time under load counts as ``hours_under_load``."""
 
@@ -156,9 +189,18 @@ class SoakResult(Result):
     coverage: Ratio | None = Field(
         json_schema_extra=_AMOUNT, description="time under load / time from first to last request"
     )
+    ended: Literal["complete", "aborted", "crash-loop", "stopped", "unfinished"] = Field(
+        description="complete: the target hours were reached; stopped: for good, by a person"
+    )
     segments: Count
-    gaps: list[Gap]
-    target_restarts: Count
+    gaps: list[Gap] = Field(description="the 200 longest; lost_time has all")
+    lost_time: list[LostTime]
+    clock_jumps: list[ClockJump]
+    target_restarts: Count = Field(description="all, also those that an interruption of the soak made necessary")
+    target_deaths: Count = Field(description="how often the target ended by itself")
+    longest_life_hours: float = Field(
+        json_schema_extra=_AMOUNT, description="longest time that one process of the target was sampled"
+    )
     offered: Count
     completed: Count
     errors: Count
@@ -166,12 +208,17 @@ class SoakResult(Result):
     error_rate: Ratio | None
     mean_ms: float | None
     p95_ms: float | None
+    generator_rss_mb: float | None = Field(description="highest")
+    generator_cpu: float | None = Field(description="highest share of one core in a window")
+    samples: Count
+    samples_missing: Count = Field(description="samples for which the source of resources gave no answer")
     memory_ratio: Ratio | None = Field(description="highest RSS / the plan's memory limit of the target")
     rss_first_mb: float | None
     rss_last_mb: float | None
     growth_per_day: float | None
     verdict: Literal["stable", "leaking", "not-proven"]
     trend: Trend
+    control: ControlResult | None
     series: list[tuple[float, float, float | None]] = Field(
         description="at most 240 points for plots: seconds since start, RSS in MB, P95 in ms of that window"
     )

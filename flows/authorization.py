@@ -81,7 +81,9 @@ def _too_short(plan_file: PlanFile, record: Record, profile: str) -> str | None:
         measured_s = record.result.planned_s if record.result.aborted else record.result.duration_s
         asked_s = collect.length_s(asked.load)
     elif isinstance(collect, SoakCollect) and isinstance(record.result, SoakResult):
-        measured_s, asked_s = record.result.target_hours * 3600, asked.soak
+        # A failure counts, whatever ended it early; a soak that a person ended counts for what it was.
+        hours = record.result.target_hours if record.outcome == "failed" else record.result.hours_under_load
+        measured_s, asked_s = hours * 3600, asked.soak
     else:
         return None
     if measured_s >= asked_s * 0.99:

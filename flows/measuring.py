@@ -10,6 +10,7 @@ from decision.inputs import inputs_of, json_digest, subject_of
 from decision.plan import Plan, Profile
 from decision.plan_file import PlanFile, read_plan
 from evidence.measurement import Measurement
+from evidence.record import Subject
 from evidence.store import open_store
 from flows.progress import report_progress
 from processes.errors import CollectError, UsageError
@@ -19,7 +20,10 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Step(Generic[C]):
-    """One measurement to make. ``work_dir`` survives an interrupted run and is removed after a recorded one."""
+    """One measurement to make. ``work_dir`` survives an interrupted run and is removed after a recorded one.
+
+    ``subject`` and ``inputs`` are what it depends on, as it was when the measurement began.
+    """
 
     plan_file: PlanFile
     name: str
@@ -27,15 +31,25 @@ class Step(Generic[C]):
     profile: Profile
     work_dir: Path
     home: Path
+    subject: Subject
+    inputs: dict[str, str]
 
     @property
     def plan(self) -> Plan:
         """The plan."""
         return self.plan_file.plan
 
-    def progress(self, done: float, text: str) -> None:
-        """Tell how far the measurement is."""
-        report_progress(self.name, min(done, 0.999), text)
+    def progress(self, done: float | None, text: str) -> None:
+        """Tell how far the measurement is; None: something happened meanwhile."""
+        report_progress(self.name, None if done is None else min(done, 0.999), text)
+
+    def check(self) -> None:
+        """Raise CollectError when something that the measurement depends on has changed since it began."""
+        if (self.subject.digest, self.inputs) != (
+            subject_of(self.plan_file).digest,
+            inputs_of(self.plan_file, self.name),
+        ):
+            raise CollectError(f"{self.name}: the subject or an input changed while it was measured")
 
 
 def record_measurement(
@@ -46,6 +60,23 @@ def record_measurement(
     Raises UsageError for a wrong name, CollectError when an input changed while it was measured, and whatever
     GonogoError the measurement raises.
     """
+    step = step_of(plan, name, profile, home, collect_type)
+    step.work_dir.mkdir(parents=True, exist_ok=True)
+    report_progress(name, 0.0, "starts")
+    measurement = measure(step)
+    step.check()
+    store = open_store(home)
+    try:
+        record = store.record(step.subject, name, step.inputs, measurement)
+    finally:
+        store.ledger.close()
+    shutil.rmtree(step.work_dir)
+    report_progress(name, 1.0, f"{measurement.outcome}: {measurement.summary}")
+    return record.record_id
+
+
+def step_of(plan: Path, name: str, profile: str, home: Path, collect_type: type[C]) -> Step[C]:
+    """What is to be measured; nothing is made yet. Raises UsageError for a wrong name."""
     plan_file = read_plan(plan)
     collect = plan_file.plan.collect.get(name)
     if not isinstance(collect, collect_type):
@@ -53,20 +84,7 @@ def record_measurement(
     subject, inputs = subject_of(plan_file), inputs_of(plan_file, name)
     # An interrupted measurement goes on only where everything that it depends on is still the same.
     work_dir = home / "work" / f"{name}-{subject.digest[-12:]}-{json_digest(inputs)[-12:]}-{profile}"
-    work_dir.mkdir(parents=True, exist_ok=True)
-    step = Step(plan_file, name, collect, profile_of(plan_file, profile), work_dir, home)
-    report_progress(name, 0.0, "starts")
-    measurement = measure(step)
-    if (subject.digest, inputs) != (subject_of(plan_file).digest, inputs_of(plan_file, name)):
-        raise CollectError(f"{name}: the subject or an input changed while it was measured")
-    store = open_store(home)
-    try:
-        record = store.record(subject, name, inputs, measurement)
-    finally:
-        store.ledger.close()
-    shutil.rmtree(work_dir)
-    report_progress(name, 1.0, f"{measurement.outcome}: {measurement.summary}")
-    return record.record_id
+    return Step(plan_file, name, collect, profile_of(plan_file, profile), work_dir, home, subject, inputs)
 
 
 def profile_of(plan_file: PlanFile, name: str) -> Profile:

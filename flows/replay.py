@@ -16,7 +16,7 @@ from evidence.results import DrillResult
 from evidence.store import EvidenceStore
 from expectations.runner import replay_data_quality
 from loadtests.load import replay_load
-from loadtests.soak import replay_soak
+from loadtests.soak_result import replay_soak
 from processes.errors import UnrecordedError
 from rollouts.auto_rollback import replay_auto_rollback
 from rollouts.drill import replay_rollback

@@ -1,37 +1,28 @@
-"""Samples of what the soaked processes use, written as they are taken."""
+"""Samples of what the soaked processes use, and the lives of the processes that they are of."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from loadtests.soak_journal import Role
 from processes.errors import CollectError
-from processes.resources import Resources, read_resources
-from processes.target import Target
+from processes.lines import append_line
+from processes.resources import Resources
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One reading of target and control at an epoch time; None where the process was gone or is not there."""
+    """One reading of target and control at a time of the soak's clock; None where there was nothing to be read."""
 
     at_s: float
     target: Resources | None
     control: Resources | None
 
 
-def take_sample(at_s: float, target: Target, control: Target | None) -> Sample:
-    """Read both processes now."""
-    return Sample(at_s, _read(target), _read(control) if control else None)
-
-
-def _read(target: Target) -> Resources | None:
-    return read_resources(target.pid) if target.pid is not None else None
-
-
 def append_sample(path: Path, sample: Sample) -> None:
-    """Append a sample to a JSON-lines file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(sample)) + "\n")
+    """Append a sample to a JSON-lines file, durably. Raises OSError."""
+    append_line(path, asdict(sample))
 
 
 def parse_samples(content: bytes, name: str) -> list[Sample]:
@@ -47,16 +38,24 @@ def _resources(entry: dict[str, float] | None) -> Resources | None:
     return None if entry is None else Resources(**entry)  # type: ignore[arg-type]
 
 
-def longest_life(samples: Sequence[Sample]) -> list[tuple[float, Resources]]:
-    """The readings of the target process that lived longest: a restart resets the age of every leak."""
-    lives: dict[tuple[int, float], list[tuple[float, Resources]]] = {}
-    for sample in samples:
-        if sample.target is not None:
-            lives.setdefault((sample.target.pid, sample.target.created_at_s), []).append((sample.at_s, sample.target))
-    return max(lives.values(), key=lambda life: life[-1][0] - life[0][0], default=[])
+Reading = tuple[float, Resources]
+"""When, and what was read."""
 
 
-def restarts(samples: Sequence[Sample]) -> int:
-    """How often the target was another process than before."""
-    lives = {(s.target.pid, s.target.created_at_s) for s in samples if s.target is not None}
-    return max(0, len(lives) - 1)
+def readings_of(samples: Sequence[Sample], role: Role) -> list[Reading]:
+    """The readings of the target, or of its control, that there are."""
+    readings = [(sample.at_s, sample.target if role == "target" else sample.control) for sample in samples]
+    return [(at_s, reading) for at_s, reading in readings if reading is not None]
+
+
+def lives_of(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """The readings by the process that they are of: a restart resets the age of every leak."""
+    lives: dict[tuple[int | None, float], list[Reading]] = {}
+    for at_s, reading in readings:
+        lives.setdefault((reading.pid, reading.created_at_s), []).append((at_s, reading))
+    return list(lives.values())
+
+
+def longest_life(readings: Sequence[Reading]) -> list[Reading]:
+    """The readings of the process that lived longest."""
+    return max(lives_of(readings), key=lambda life: life[-1][0] - life[0][0], default=[])

@@ -1,19 +1,13 @@
 """Locust against a real server that stalls, fails and limits."""
 
-import sys
 import time
-from contextlib import ExitStack
 
 import pytest
 
 from loadtests.load import run_load
 from loadtests.schedule import constant
-from loadtests.soak import run_soak
 from loadtests.traffic import traffic
 from processes.errors import CollectError
-from processes.ports import free_port
-from processes.supervised import supervised, wait_until_ready
-from processes.target import Target
 from tests.integration.loaded_server import Handler, loaded_server
 from tests.unit.flows.replaying import replays
 
@@ -92,78 +86,3 @@ def test_traffic_stops_with_its_block(target, locustfile):
     with traffic(target.url, **options, longest_s=60) as running:
         assert running.alive()
     assert not running.alive()
-
-
-@pytest.fixture
-def soaked(tmp_path):
-    """A target and a control that are processes of their own, as memory is sampled by pid."""
-    with ExitStack() as stack:
-        pair = []
-        for name in ("candidate", "stable"):
-            port = free_port()
-            argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path)]
-            process = stack.enter_context(supervised(name, argv, log=tmp_path / f"{name}-server.log"))
-            wait_until_ready(process, f"http://127.0.0.1:{port}/", timeout_s=30)
-            pair.append((process, Target(name, f"http://127.0.0.1:{port}", pid=process.pid)))
-        yield pair
-
-
-def soak(soaked, locustfile, seconds, progress=lambda *_: None):
-    (locustfile.parent / "plain").touch()
-    (_, target), (_, control) = soaked
-    return run_soak(
-        target,
-        control=control,
-        locustfile=locustfile,
-        journey="plain",
-        rate_per_s=20,
-        target_hours=seconds / 3600,
-        segment_s=4,
-        memory_limit_bytes=512e6,
-        limit_per_day=0.05,
-        seed=1,
-        slo={},
-        work_dir=locustfile.parent,
-        progress=progress,
-    )
-
-
-def test_a_soak_counts_time_under_load_and_its_gaps_between_segments(soaked, locustfile):
-    measured = soak(soaked, locustfile, 8)
-    result = measured.result
-    assert measured.outcome == "passed"
-    assert replays(measured, locustfile.parent)
-    assert result.segments == 2
-    assert result.hours_under_load * 3600 == pytest.approx(8, abs=1.5)
-    assert result.coverage < 1
-    assert {gap.cause for gap in result.gaps} >= {"no load generator was running"}
-    assert result.verdict == "not-proven"
-    assert result.rss_first_mb > 1
-    assert result.series
-
-
-def test_an_interrupted_soak_goes_on_where_it_was(soaked, locustfile):
-    def interrupt(done, _text):
-        if done > 0.6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        soak(soaked, locustfile, 8, interrupt)
-    measured = soak(soaked, locustfile, 8)
-    assert replays(measured, locustfile.parent)
-    result = measured.result
-    assert result.segments >= 2
-    assert result.hours_under_load * 3600 == pytest.approx(8, abs=2.5)
-
-
-def test_a_target_that_dies_fails_the_soak(soaked, locustfile):
-    (process, _), _ = soaked
-
-    def kill(done, _text):
-        if done > 0.2:
-            process.stop()
-
-    measured = soak(soaked, locustfile, 8, kill)
-    assert measured.outcome == "failed"
-    assert "ended after" in measured.summary
-    assert replays(measured, locustfile.parent)

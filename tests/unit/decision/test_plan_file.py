@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from decision.collect import SoakCollect
 from decision.inputs import signers_of
 from decision.plan_file import PlanError, read_plan
 from evidence.allowed_signers import line_of
@@ -28,6 +29,9 @@ def test_a_valid_plan_is_read(plan_path: Path) -> None:
         ("failed: {equals: 0}", "fails: {equals: 0}", "claims.0.criteria: test-suite evidence has no field 'fails'"),
         ("claims: [works, written]", "claims: [works, writen]", "summary.0.claims: there is no claim 'writen'"),
         ("kind: soak, users", "kind: soke, users", "collect.soak"),
+        ("kind: soak, users", "kind: soak, control: candidate, users", "the control of candidate cannot be candidate"),
+        ("kind: soak, users", "kind: soak, resources: guess, users", "collect.soak"),
+        ("kind: soak, users", "kind: soak, coverage_at_least: 101%, users", "expected a share"),
         ("version: 1\n", "version: 1\nversion: 1\n", ":2: "),
         ("gates: [full]}", "gates: [everything]}", "claims.2.gates.0"),
         ("{name: Ada, signers", "{name: Ada, machine: true, signers", "never counts as an approver"),
@@ -43,6 +47,19 @@ def test_a_wrong_plan_names_the_place_and_what_was_expected(plan_path: Path, old
         read_plan(plan_path)
     assert expected in str(caught.value)
     assert str(plan_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "control"),
+    [("", "stable"), (", control: stable", "stable"), (", control: none", None), (", target: stable", None)],
+)
+def test_a_candidate_is_soaked_beside_stable_unless_the_plan_says_otherwise(
+    plan_path: Path, said: str, control: str | None
+) -> None:
+    plan_path.write_text(PLAN.replace("kind: soak", f"kind: soak{said}"))
+    collect = read_plan(plan_path).plan.collect["soak"]
+    assert isinstance(collect, SoakCollect)
+    assert collect.beside == control
 
 
 _BECAME = (

@@ -10,7 +10,7 @@ from evidence.measurement import Measurement
 from evidence.store import open_store
 from flows.authorization import conclude, pending
 from tests.e2e.small_release import make_release
-from tests.unit.decision.factories import suite_result
+from tests.unit.decision.factories import soak_result, suite_result
 from tests.unit.reports.results import results
 
 
@@ -111,6 +111,28 @@ def test_a_changed_conftest_makes_the_evidence_of_one_test_file_void(plan_file, 
     before = inputs_of(changed, "tests")
     conftest.write_text("collect_ignore = ['test_shop.py']\n")
     assert inputs_of(changed, "tests") != before
+
+
+@pytest.mark.parametrize(
+    ("hours", "outcome", "again"),
+    [(72.0, "passed", False), (71.5, "passed", False), (3.0, "passed", True), (3.0, "failed", False)],
+)
+def test_a_soak_counts_for_the_hours_that_it_was_under_load(plan_file, store, hours, outcome, again):
+    plan_file.path.write_text(
+        plan_file.path.read_text()
+        .replace("soak: 5s}", "soak: 72h}")
+        .replace(
+            "claims:\n",
+            "  soak: {kind: soak, users: README.md, journey: a, rate: 1/s, memory_limit: 1MB}\nclaims:\n"
+            "  - {id: holds, says: So, needs: soak, criteria: {errors: {equals: 0}}, max_age: 14d, gates: [full]}\n",
+        )
+    )
+    changed, at = read_plan(plan_file.path), datetime.now(UTC)
+    measured = Measurement(soak_result(hours_under_load=hours), outcome, "soaked", at, at)
+    store.record(subject_of(changed), "soak", inputs_of(changed, "soak"), measured)
+    missing = {m.collector: m.why for m in pending(changed, store, profile="quick")[0]}
+    assert ("soak" in missing) == again
+    assert not again or missing["soak"] == "3h measured, profile quick asks for 3d"
 
 
 def test_what_could_not_be_measured_is_a_hold_that_says_why(plan_file, store):

@@ -19,11 +19,10 @@ from decision.collect import DocumentFile
 from decision.objectives import Stage
 from evidence.kinds import RESULTS
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
-from evidence.results import DrillResult, MonitoringResult, Result
+from evidence.results import DrillResult, MonitoringResult, Result, SoakResult
 from expectations import runner
 from flows.replay import NOT_REPLAYED, OBSERVED, REPLAYS
-from loadtests import load, soak
-from loadtests.samples import parse_samples
+from loadtests import load, soak_folder, soak_result
 from loadtests.schedule import shape_text, staged
 from loadtests.windows import parse_windows
 from rollouts import drill, lived
@@ -64,22 +63,44 @@ def a_load(_: Path) -> Measurement:
 
 
 def a_soak(_: Path) -> Measurement:
+    """Two segments with a control, a death of the target, a clock that was set, and a sample that is missing."""
     noise = np.random.default_rng(1)
-    content = window_lines(4)
     resources = {"pid": 1, "created_at_s": 0.5, "cpu_s": 1.0, "threads": 3, "open_files": 4, "connections": 1}
-    lines = []
+    samples, journal = [], []
     for n in range(30):
         target = resources | {"rss_bytes": int(2e8 + 1e4 * n + 1e5 * noise.normal())}
-        lines.append(json.dumps({"at_s": n * 150.0 + 1, "target": target, "control": None}))
-    samples = ("\n".join(lines) + "\n").encode()
-    plan = soak.Soaking("candidate", 1.5, 512e6, 0.05, True)
-    parsed = parse_samples(samples, "s")
-    result = soak.result_of(parse_windows(content, "w"), parsed, plan)
-    assert result.trend.slope_per_hour is not None
-    limits = {"error_rate_at_most": None, "p95_ms_at_most": None}
-    outcome, _why = soak.outcome_of(result, parsed, plan, load.Limits(**limits))
-    raw = {"windows.jsonl": content, "samples.jsonl": samples}
-    return measured(result, outcome, raw, **vars(plan), **limits)
+        control = resources | {"rss_bytes": int(1.9e8 + 1e5 * noise.normal())}
+        samples.append({"at_s": n * 150.0 + 1, "target": None if n == 7 else target, "control": control})
+    for at_s, event, detail in (
+        (0.0, "runner-began", {"pid": 1, "by": "ada", "not_before_s": None}),
+        (0.0, "segment-began", {"segment": 1}),
+        (10.0, "segment-placed", {"segment": 1}),
+        (10.0, "control-placed", {"segment": 1}),
+        (21.0, "segment-ended", {"segment": 1, "cause": None}),
+        (21.5, "target-ended", {"role": "target"}),
+        (25.0, "segment-began", {"segment": 2}),
+        (45.0, "segment-ended", {"segment": 2, "cause": "the load generator ended with 137"}),
+        (50.0, "soak-ended", {"how": "aborted", "why": "error-rate was too high"}),
+    ):
+        clocks = {"boot_id": "a", "wall_s": at_s + (7 if at_s == 50 else 0), "boot_s": at_s, "monotonic_s": at_s}
+        journal.append({"event": event, **clocks, **detail})
+    windows = [json.loads(line) for line in window_lines(4).splitlines()]
+    numbered = [{"segment": 1 + n // 2, **entry} for n, entry in enumerate(windows)]
+    for entry in numbered[2:]:
+        entry |= {"started_at": entry["started_at"] + 5, "finished_at": entry["finished_at"] + 5}
+    lines = [
+        "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+        for entries in (numbered, numbered[:2], samples, journal)
+    ]
+    material = soak_folder.Material(*lines, damaged=0)
+    soaking = soak_result.Soaking("candidate", "stable", 1.5, 512e6, 0.05, 0.5)
+    made = soak_result.measurement_of(material, soaking, {})
+    assert made.outcome == "failed"
+    assert isinstance(made.result, SoakResult)
+    assert made.result.trend.slope_per_hour is not None
+    assert made.result.clock_jumps
+    assert made.result.gaps
+    return replace(made, started_at=NOW, finished_at=NOW)
 
 
 def rollout_material(**bad: float) -> tuple[dict[str, bytes], lived.Lived]:

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.load import Limits, load_outcome
-from loadtests.soak import find_gaps
 from loadtests.windows import COUNTS, Window, read_windows, sum_windows
 from processes.errors import CollectError
 
@@ -75,12 +74,6 @@ def test_a_damaged_line_is_an_error(tmp_path):
     path.write_text("{}\n")
     with pytest.raises(CollectError, match="not a window"):
         read_windows(path)
-
-
-def test_gaps_are_named_with_their_cause():
-    gaps = find_gaps([window(0), window(10), window(60), window(70, latencies_us=(), offered=10)])
-    assert [gap.cause for gap in gaps] == ["no load generator was running", "the offered rate was not held"]
-    assert (gaps[0].finished_at - gaps[0].started_at).total_seconds() == 40
 
 
 @pytest.mark.parametrize(

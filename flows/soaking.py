@@ -1,0 +1,225 @@
+"""Start, resume, stop and look at a soak. No Prefect here: three days need no orchestrator to stay up."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from decision.collect import SoakCollect, TargetName
+from decision.plan_file import read_plan
+from evidence.measurement import Measurement
+from evidence.record import Record
+from evidence.results import SoakResult
+from evidence.store import open_existing_store, open_store
+from flows.authorization import pending
+from flows.measuring import Step, step_of
+from flows.progress import report_progress
+from flows.resources import resources_reader
+from flows.targets import running_target
+from loadtests.soak import ask_to_stop, end_for_good, run_soak
+from loadtests.soak_folder import JOURNAL, LOCK, WINDOWS, read_journal, read_material
+from loadtests.soak_journal import end_of
+from loadtests.soak_result import Soaking, measurement_of
+from loadtests.soak_segment import Soak
+from loadtests.soak_status import SoakStatus, status_of
+from processes.clocks import read_clocks
+from processes.errors import CollectError, GonogoError, UsageError
+from processes.lock import holder_of, holding
+from processes.wait import wait_for
+
+_SEED = 72
+_TARGETS: dict[str, TargetName] = {"stable": "stable", "candidate": "candidate"}
+_STOPS_WITHIN_S = 300.0
+
+SoakStep = Step[SoakCollect]
+
+
+def soak_step(plan: Path, collect: str | None, profile: str, home: Path) -> SoakStep:
+    """The soak of a plan; its only one when none is named. Raises UsageError."""
+    if collect is None:
+        names = [name for name, item in read_plan(plan).plan.collect.items() if isinstance(item, SoakCollect)]
+        if len(names) != 1:
+            which = f"which of {', '.join(names)}? (--collect)" if names else "the plan collects no soak"
+            raise UsageError(f"{plan}: {which}")
+        collect = names[0]
+    return step_of(plan, collect, profile, home, SoakCollect)
+
+
+def start_soak(step: SoakStep, *, profile: str, again: bool) -> Record:
+    """Soak from the beginning, and record. Raises UsageError when one is unfinished, or a finished one is fresh."""
+    with _held(step, make=True):
+        if read_journal(step.work_dir):
+            raise UsageError(f"{step.name}: there is an unfinished soak, begun {_began(step)} (gonogo soak resume)")
+        if not again and (fresh := _fresh(step, profile)):
+            raise UsageError(
+                f"{step.name}: a finished soak is fresh: {fresh.record_id[:12]} of {fresh.finished_at:%Y-%m-%d} UTC, "
+                f"{fresh.outcome}: {fresh.summary} (--again soaks once more)"
+            )
+        return _soak_and_record(step)
+
+
+def resume_soak(step: SoakStep) -> Record:
+    """Go on with an unfinished soak, and record; one that is only not recorded yet is recorded. Raises UsageError."""
+    with _held(step, make=False):
+        if not read_journal(step.work_dir):
+            raise _no_soak(step)
+        return _soak_and_record(step)
+
+
+def start_or_resume(step: SoakStep) -> Record:
+    """What a flow does: an orchestrator that runs it again after an interruption means the same soak."""
+    with _held(step, make=True):
+        return _soak_and_record(step)
+
+
+def stop_soak(step: SoakStep) -> bool:
+    """Ask whoever runs the soak to stop, and wait for the end of it; False when nobody runs it.
+
+    Raises ProcessError when it has not ended within five minutes.
+    """
+    lock = step.work_dir / LOCK
+    if holder_of(lock) is None:
+        return False
+    ask_to_stop(step.work_dir)
+    wait_for(lambda: holder_of(lock) is None, what="the end of the soak", timeout_s=_STOPS_WITHIN_S, interval_s=0.2)
+    return True
+
+
+def record_stopped(step: SoakStep) -> Record:
+    """End an unfinished soak for good, and record what was measured with its true length. Raises UsageError."""
+    with _held(step, make=False):
+        entries = read_journal(step.work_dir)
+        if not entries:
+            raise _no_soak(step)
+        if not read_material(step.work_dir).windows:
+            raise UsageError(f"{step.name}: nothing was under load yet: there is nothing to be recorded")
+        if end_of(entries) is None:
+            end_for_good(step.work_dir)
+        return _record(step)
+
+
+def soak_status(step: SoakStep) -> SoakStatus | Record | None:
+    """Where the soak stands; the newest record of a finished one when none has begun; None when there is neither."""
+    material = read_material(step.work_dir)
+    if material.journal:
+        return status_of(material, soaking_of(step), holder_of(step.work_dir / LOCK), read_clocks())
+    try:
+        store = open_existing_store(step.home)
+    except UsageError:
+        return None
+    try:
+        records = store.records(step.subject.digest)[0]
+    finally:
+        store.ledger.close()
+    of_soak = [r for r in records if r.collector == step.name and isinstance(r.result, SoakResult)]
+    return max((r for r in of_soak if r.inputs == step.inputs), key=lambda r: r.sequence, default=None)
+
+
+def soaking_of(step: SoakStep) -> Soaking:
+    """What the soak's result needs besides its folder."""
+    return Soaking(
+        target=step.collect.target,
+        control=step.collect.beside,
+        target_hours=step.profile.soak / 3600,
+        memory_limit_bytes=step.collect.memory_limit,
+        limit_per_day=step.collect.limit_per_day,
+        coverage_at_least=step.collect.coverage_at_least,
+    )
+
+
+@contextmanager
+def _held(step: SoakStep, *, make: bool) -> Iterator[None]:
+    """Be the only one at this soak. Raises UsageError, naming who is, when somebody else is."""
+    if make:
+        step.work_dir.mkdir(parents=True, exist_ok=True)
+    elif not step.work_dir.is_dir():
+        raise _no_soak(step)
+    with holding(step.work_dir / LOCK, f"{step.name}: the soak"):
+        yield
+
+
+def _soak_and_record(step: SoakStep) -> Record:
+    report_progress(step.name, 0.0, "starts")
+    with resources_reader(step.collect.resources) as read:
+        run_soak(
+            Soak(
+                soaking=soaking_of(step),
+                locustfile=step.plan_file.resolve(step.collect.users),
+                journey=step.collect.journey,
+                rate_per_s=step.collect.rate,
+                segment_s=step.collect.segment,
+                seed=_SEED,
+                slo=step.plan.slo,
+                start=lambda name: running_target(step.plan_file, _TARGETS[name], step.work_dir),
+                read=read,
+                check=step.check,
+                folder=step.work_dir,
+                tell=step.progress,
+            )
+        )
+    return _record(step)
+
+
+def _record(step: SoakStep) -> Record:
+    """Sign the finished soak into the ledger and remove its folder. It stays there when that does not succeed."""
+    measurement = measurement_of(
+        read_material(step.work_dir),
+        soaking_of(step),
+        step.plan.slo,
+        journey=step.collect.journey,
+        rate_per_s=step.collect.rate,
+        segment_s=step.collect.segment,
+        seed=_SEED,
+    )
+    step.check()
+    try:
+        store = open_store(step.home)
+        try:
+            record = _recorded_before(store.records(step.subject.digest)[0], step, measurement)
+            record = record or store.record(step.subject, step.name, step.inputs, measurement)
+        finally:
+            store.ledger.close()
+    except (GonogoError, OSError) as error:
+        raise CollectError(
+            f"the soak is finished and not recorded: {str(error).splitlines()[0]}; it is kept in {step.work_dir}, "
+            "and gonogo soak resume records it"
+        ) from error
+    shutil.rmtree(step.work_dir)
+    report_progress(step.name, 1.0, f"{record.outcome}: {record.summary}")
+    return record
+
+
+def _recorded_before(records: list[Record], step: SoakStep, measurement: Measurement) -> Record | None:
+    """The record of this very soak, where the runner was killed between recording it and removing its folder."""
+    content = next(a.content for a in measurement.attachments if a.name == WINDOWS)
+    digest = hashlib.sha256(content).hexdigest()
+    same = (r for r in records if r.collector == step.name and any(a.sha256 == digest for a in r.attachments))
+    return next(same, None)
+
+
+def _fresh(step: SoakStep, profile: str) -> Record | None:
+    """The finished soak that still counts. The ledger is not needed to start: without it nobody knows of any."""
+    try:
+        store = open_store(step.home)
+        try:
+            _, fresh = pending(step.plan_file, store, profile=profile)
+        finally:
+            store.ledger.close()
+    except GonogoError as error:
+        report_progress(step.name, None, f"starts without the ledger: {str(error).splitlines()[0]}")
+        return None
+    return next((record for record in fresh if record.collector == step.name), None)
+
+
+def _began(step: SoakStep) -> str:
+    wall_s = read_journal(step.work_dir)[0].clocks.wall_s
+    return f"{datetime.fromtimestamp(wall_s, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _no_soak(step: SoakStep) -> UsageError:
+    """There is nothing to go on with; unfinished soaks of another subject, inputs or profile are named."""
+    others = [p.parent.name for p in (step.home / "work").glob(f"{step.name}-*/{JOURNAL}") if p.parent != step.work_dir]
+    named = f" (there is {', '.join(sorted(others))})" if others else ""
+    return UsageError(f"{step.name}: there is no unfinished soak of this subject, inputs and profile{named}")

@@ -1,0 +1,86 @@
+"""The folder of a soak: all that is known of it. Windows and samples are written there as they come."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.soak_gaps import Segment
+from loadtests.soak_journal import Entry, parse_journal
+from loadtests.windows import Window, parse_windows
+from processes.errors import CollectError
+from processes.lines import complete_lines
+
+JOURNAL = "journal.jsonl"
+SAMPLES = "samples.jsonl"
+WINDOWS = "windows.jsonl"
+CONTROL_WINDOWS = "control.windows.jsonl"
+
+STOP = "stop.json"
+"""A person's request that the runner stop: its content says whose."""
+
+LOCK = "lock"
+
+_OF_TARGET, _OF_CONTROL = "soak", "control"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a soak is computed from, as it is attached to its record. ``damaged``: lines that could not be read."""
+
+    windows: bytes
+    control_windows: bytes
+    samples: bytes
+    journal: bytes
+    damaged: int
+
+
+def generator_name(segment: int, *, control: bool = False) -> str:
+    """The name under which a segment's generator writes its files."""
+    return f"{_OF_CONTROL if control else _OF_TARGET}-{segment:04d}"
+
+
+def read_material(folder: Path) -> Material:
+    """Everything that was completely written so far, also while it goes on."""
+    windows, damaged = _gather(folder, _OF_TARGET)
+    control_windows, damaged_too = _gather(folder, _OF_CONTROL)
+    samples, journal = complete_lines(folder / SAMPLES), complete_lines(folder / JOURNAL)
+    return Material(windows, control_windows, samples, journal, damaged + damaged_too)
+
+
+def read_journal(folder: Path) -> list[Entry]:
+    """The journal so far; empty where no soak has begun."""
+    return parse_journal(complete_lines(folder / JOURNAL), JOURNAL)
+
+
+def read_segments(content: bytes, name: str) -> list[Segment]:
+    """The windows of all segments as ``read_material`` gathered them. Raises CollectError."""
+    windows = parse_windows(content, name)
+    numbers = [int(json.loads(line)["segment"]) for line in content.decode().split("\n")[:-1]]
+    segments: dict[int, list[Window]] = {}
+    for number, window in zip(numbers, windows, strict=True):
+        segments.setdefault(number, []).append(window)
+    return [Segment(number, windows) for number, windows in sorted(segments.items())]
+
+
+def windows_of(folder: Path, segment: int) -> list[Window]:
+    """The windows that a segment has brought."""
+    content, _ = _gather(folder, generator_name(segment))
+    return parse_windows(content, WINDOWS)
+
+
+def _gather(folder: Path, of: str) -> tuple[bytes, int]:
+    """The windows of all segments, each line with the number of its segment, and how many lines were damaged.
+
+    A line that a full disk or a crash damaged is left out: its time is then a gap.
+    """
+    lines, damaged = [], 0
+    for file in sorted(folder.glob(f"{of}*.windows.jsonl")):
+        number = int(file.name.split(".")[0].rpartition("-")[2])
+        for line in complete_lines(file).decode(errors="replace").splitlines(keepends=True):
+            try:
+                parse_windows(line.encode(), file.name)
+            except CollectError:
+                damaged += 1
+                continue
+            lines.append(f'{{"segment": {number}, {line[1:]}')
+    return "".join(lines).encode(), damaged

@@ -1,0 +1,229 @@
+"""One segment of a soak: a fresh generator on the target, one on the control, samples, and what ends it early."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from decision.objectives import Slo
+from decision.quantities import duration_text
+from loadtests.abort import broken_limit
+from loadtests.generator import Generator, Load, generating
+from loadtests.samples import Sample, append_sample
+from loadtests.soak_folder import JOURNAL, SAMPLES, STOP, generator_name, windows_of
+from loadtests.soak_journal import Entry, append_entry, next_segment
+from loadtests.soak_limits import broken_resource
+from loadtests.soak_result import Soaking
+from loadtests.soak_targets import SoakedTargets, StartTarget
+from loadtests.soak_timeline import clock_moved, timeline_of
+from loadtests.windows import Window
+from processes.clocks import read_clocks
+from processes.errors import CollectError
+from processes.resources import Resources
+from processes.target import Target
+
+_SHORT_S = 600.0
+_TICK_S = 0.5
+_NO_WINDOW_FOR_S = 30.0
+_LOOKS_BACK = 100
+_MB = 1e6
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What is soaked, with what, and how its resources are read.
+
+    ``check`` raises when an input has changed. ``tell`` is shown the share done (None: something happened) and words.
+    """
+
+    soaking: Soaking
+    locustfile: Path
+    journey: str
+    rate_per_s: float
+    segment_s: float
+    seed: int
+    slo: Slo
+    start: StartTarget
+    read: Callable[[Target], Resources | None]
+    check: Callable[[], None]
+    folder: Path
+    tell: Callable[[float | None, str], None]
+
+    @property
+    def target_s(self) -> float:
+        """The seconds that are to be under load."""
+        return self.soaking.target_hours * 3600
+
+    @property
+    def window_s(self) -> float:
+        """How long a window is."""
+        return 2.0 if self.target_s < _SHORT_S else 10.0
+
+    @property
+    def sample_s(self) -> float:
+        """How far samples are apart."""
+        return 1.0 if self.target_s < _SHORT_S else 10.0
+
+
+@dataclass
+class Run:
+    """What one runner knows: the journal, what is under load, and the latest windows and samples of one life."""
+
+    soak: Soak
+    entries: list[Entry]
+    loaded_s: float
+    windows: list[Window] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    def log(self, event: str, **detail: object) -> None:
+        """Write down what happened. Raises OSError."""
+        self.entries.append(append_entry(self.soak.folder / JOURNAL, read_clocks(), event, **detail))
+
+    def progress(self) -> str:
+        """How far the soak is, in words."""
+        return f"{duration_text(self.loaded_s)} of {duration_text(self.soak.target_s)} under load"
+
+
+@dataclass(frozen=True)
+class SegmentEnd:
+    """How a segment ended. ``cause`` is None when its time was over; ``error`` is more about it.
+
+    ``broken`` names the limit that was broken, ``stopped`` says that a person asked for the end.
+    """
+
+    duration_s: float
+    under_load_s: float
+    cause: str | None
+    error: str
+    target_died: bool
+    broken: str | None
+    stopped: bool
+
+
+def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
+    """Run one segment on the targets that run; what it brought is added to ``run``. Raises OSError."""
+    soak, number = run.soak, next_segment(run.entries)
+    target, control = targets.running("target"), targets.get("control")
+    duration_s = min(soak.segment_s, max(soak.target_s - run.loaded_s, soak.window_s))
+    run.log("segment-began", segment=number)
+    watch, cause, error = _Watch(run, targets, number), None, ""
+    try:
+        with ExitStack() as stack:
+            load = _load(soak, target, duration_s)
+            generator = stack.enter_context(generating(load, soak.folder, name=generator_name(number)))
+            run.log("segment-placed", segment=number)
+            if control is not None:
+                watch.begin_control(stack, _load(soak, control, duration_s))
+            cause, error = _wait(generator, watch)
+    except CollectError as began_not:
+        cause, error = "the load generator did not begin", str(began_not)
+    windows = windows_of(soak.folder, number)
+    alive_until_s = watch.alive.wall_s if watch.target_died else float("inf")
+    seconds = sum(w.duration_s for w in windows if w.under_load and w.finished_at_s <= alive_until_s)
+    run.log("segment-ended", segment=number, cause=cause)
+    run.loaded_s += seconds
+    run.windows = [*run.windows, *windows][-_LOOKS_BACK:]
+    if watch.target_died:
+        run.log("target-ended", role="target", alive_s=timeline_of(run.entries).at(watch.alive))
+        targets.put_away("target")
+        run.windows, run.samples = [], []  # what its end looked like says nothing of its successor
+    return SegmentEnd(duration_s, seconds, cause, error, watch.target_died, watch.broken, watch.stopped)
+
+
+def _load(soak: Soak, target: Target, duration_s: float) -> Load:
+    return Load(target.url, soak.locustfile, soak.journey, soak.rate_per_s, duration_s, soak.seed, soak.window_s)
+
+
+def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
+    """Wait for the end of the segment; why it came early by the generator's fault, and more about it."""
+    try:
+        generator.wait(every_s=_TICK_S, tell=watch.go_on)
+    except CollectError as error:
+        if generator.process.running():
+            return str(error).splitlines()[0], ""
+        return f"the load generator ended with {generator.process.wait(1.0)}", str(error)
+    return None, ""
+
+
+class _Watch:
+    """Looks after a segment while its generator runs, and says when it must end."""
+
+    def __init__(self, run: Run, targets: SoakedTargets, number: int) -> None:
+        self.run, self.targets, self.number = run, targets, number
+        self.target_died = self.stopped = False
+        self.alive = read_clocks()
+        self.broken: str | None = None
+        self._control: tuple[Generator, ExitStack] | None = None
+        self._sample_due_s = 0.0
+        self._seen, self._seen_at_s = 0, time.monotonic()
+
+    def begin_control(self, stack: ExitStack, load: Load) -> None:
+        """Load the control as the target. One that cannot be loaded is left out: the soak is of the target."""
+        beside = stack.enter_context(ExitStack())
+        name = generator_name(self.number, control=True)
+        try:
+            generator = beside.enter_context(generating(load, self.run.soak.folder, name=name))
+        except CollectError as error:
+            self._control_ended("the control's load generator did not begin", str(error).splitlines()[0])
+            return
+        self.run.log("control-placed", segment=self.number)
+        self._control = generator, beside
+
+    def go_on(self, windows: list[Window]) -> bool:
+        """Whether the segment goes on. Raises CollectError when no window comes any more, OSError on a full disk."""
+        run, now = self.run, read_clocks()
+        if clock_moved(run.entries[-1].clocks, now):
+            run.log("clocks")
+        self.target_died = self.targets.has_ended("target")
+        if self.target_died:
+            return False
+        self.alive = now
+        self._look_after_control()
+        self._sample()
+        if len(windows) > self._seen:
+            self._seen, self._seen_at_s = len(windows), time.monotonic()
+            self.broken = broken_limit([*run.windows, *windows][-_LOOKS_BACK:], run.soak.slo)
+        elif time.monotonic() - self._seen_at_s > max(_NO_WINDOW_FOR_S, 3 * run.soak.window_s):
+            raise CollectError("the load generator wrote no window any more")
+        limit_bytes = run.soak.soaking.memory_limit_bytes
+        self.broken = self.broken or broken_resource(run.samples, run.soak.slo, limit_bytes)
+        self.stopped = (run.soak.folder / STOP).exists()
+        self._tell(windows)
+        return self.broken is None and not self.stopped
+
+    def _sample(self) -> None:
+        run = self.run
+        if time.monotonic() < self._sample_due_s:
+            return
+        self._sample_due_s = time.monotonic() + run.soak.sample_s
+        target, control = self.targets.get("target"), self.targets.get("control")
+        readings = [None if one is None else run.soak.read(one) for one in (target, control)]
+        sample = Sample(timeline_of(run.entries).at(read_clocks()), *readings)
+        append_sample(run.soak.folder / SAMPLES, sample)
+        run.samples = [*run.samples, sample][-_LOOKS_BACK:]
+
+    def _look_after_control(self) -> None:
+        if self.targets.has_ended("control"):
+            self.run.log("target-ended", role="control", alive_s=None)
+            self.run.soak.tell(None, "the control ended; it is started again with the next segment")
+            self.targets.put_away("control")
+            if self._control:
+                self._control[1].close()
+                self._control = None
+        elif self._control and not self._control[0].process.running():
+            code = self._control[0].process.wait(1.0)
+            self._control = None
+            if code != 0:  # 0: its time was over a moment before the target's
+                self._control_ended(f"the control's load generator ended with {code}", "")
+
+    def _control_ended(self, cause: str, more: str) -> None:
+        self.run.log("control-ended", segment=self.number, cause=cause)
+        self.run.soak.tell(None, f"{cause}; it goes on with the next segment{': ' if more else ''}{more}")
+
+    def _tell(self, windows: Sequence[Window]) -> None:
+        run, samples = self.run, self.run.samples
+        seconds = run.loaded_s + sum(w.duration_s for w in windows if w.under_load)
+        rss = f", {samples[-1].target.rss_bytes / _MB:.0f} MB" if samples and samples[-1].target else ""
+        words = f"{duration_text(seconds)} of {duration_text(run.soak.target_s)} under load{rss}"
+        run.soak.tell(min(seconds / run.soak.target_s, 0.999), words)

@@ -1,0 +1,224 @@
+"""Soaks of seconds on real processes that are killed: each goes on, loses nothing and says what happened."""
+
+import subprocess
+from functools import partial
+
+import pytest
+
+from decision.objectives import Objective
+from loadtests.soak import SoakStopped, ask_to_stop, run_soak
+from loadtests.soak_folder import read_journal
+from loadtests.soak_journal import end_of
+from processes.errors import CollectError
+from processes.wait import wait_for
+from tests.integration.soaking import (
+    DIES,
+    events,
+    generator_pid,
+    kill,
+    lines,
+    make_folder,
+    measured,
+    runner,
+    samples,
+    soak_of,
+    target_pid,
+    wait_for_samples,
+)
+from tests.unit.flows.replaying import replays
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_folder(tmp_path)
+
+
+def finish(soak):
+    """Run the soak to its end here; its measurement must be computable again from what is attached."""
+    run_soak(soak)
+    measurement = measured(soak)
+    assert replays(measurement, soak.folder.parent)
+    return measurement
+
+
+def causes(measurement):
+    return {gap.cause for gap in measurement.result.gaps}
+
+
+def once_sampled(folder, count, act):
+    """A ``tell`` that acts once, when so many samples were taken."""
+    done = []
+
+    def tell(_done, _text):
+        if not done and samples(folder) >= count:
+            done.append(True)
+            act()
+
+    return tell
+
+
+def test_a_soak_counts_time_under_load_and_the_time_between_its_segments(folder):
+    measurement = finish(soak_of(folder, seconds=8, segment_s=4, control="stable"))
+    result = measurement.result
+    assert measurement.outcome == "passed", measurement.summary
+    assert result.ended == "complete"
+    assert result.segments == 2
+    assert result.hours_under_load * 3600 >= 8
+    assert causes(measurement) == {"between two segments"}
+    assert result.coverage < 1
+    assert (result.verdict, result.target_deaths, result.target_restarts) == ("not-proven", 0, 0)
+    assert result.rss_first_mb > 1
+    assert result.series
+    assert result.control.completed
+    assert result.control.error_rate == 0
+    assert result.control.series
+
+
+def test_a_killed_runner_costs_the_time_until_it_is_resumed(folder):
+    with runner(folder, seconds=10) as first:
+        wait_for_samples(folder, 5, first)
+        first.kill()
+    loaded = measured(soak_of(folder, seconds=10)).result.hours_under_load
+    assert loaded > 0
+    measurement = finish(soak_of(folder, seconds=10))
+    assert causes(measurement) == {"the soak was interrupted (runner killed)"}
+    assert measurement.outcome == "passed", measurement.summary
+    assert (measurement.result.target_deaths, measurement.result.target_restarts) == (0, 1)
+    assert measurement.result.errors == 0
+
+
+def test_a_killed_load_generator_is_replaced_at_once(folder):
+    tell = once_sampled(folder, 4, lambda: kill(generator_pid(folder)))
+    measurement = finish(soak_of(folder, seconds=8, tell=tell))
+    assert causes(measurement) == {"the load generator ended with 137"}
+    assert measurement.outcome == "passed", measurement.summary
+    assert (measurement.result.target_deaths, measurement.result.target_restarts) == (0, 0)
+
+
+def test_a_target_that_ends_is_started_again_and_fails_the_soak(folder):
+    tell = once_sampled(folder, 4, lambda: kill(target_pid(folder)))
+    measurement = finish(soak_of(folder, seconds=8, tell=tell))
+    assert "the target ended and was started again" in causes(measurement)
+    assert (measurement.outcome, measurement.result.target_deaths) == ("failed", 1)
+    assert "ended by itself once" in measurement.summary
+    assert measurement.result.hours_under_load * 3600 >= 8
+
+
+def test_a_control_that_ends_is_a_gap_of_the_control_alone(folder):
+    tell = once_sampled(folder, 3, lambda: kill(target_pid(folder, "control")))
+    measurement = finish(soak_of(folder, seconds=12, segment_s=8, control="stable", tell=tell))
+    assert measurement.outcome == "passed", measurement.summary
+    assert measurement.result.target_deaths == 0
+    assert measurement.result.control.deaths == 1
+    assert "the control ended and was started again" in {gap.cause for gap in measurement.result.control.gaps}
+
+
+def test_a_target_that_will_not_live_ends_the_soak(folder):
+    measurement = finish(soak_of(folder, seconds=90, status=DIES))
+    assert measurement.outcome == "failed"
+    assert measurement.result.ended == "crash-loop"
+    assert "the target ended 3 times in a row before anything was under load" in measurement.summary
+    assert measurement.result.target_deaths == 3
+    assert measurement.result.hours_under_load == 0
+    assert measurement.result.errors > 0
+
+
+def test_a_person_stops_a_soak_and_it_goes_on(folder):
+    soak = soak_of(folder, seconds=8, tell=once_sampled(folder, 3, partial(ask_to_stop, folder)))
+    with pytest.raises(SoakStopped, match="stopped by"):
+        run_soak(soak)
+    measurement = finish(soak_of(folder, seconds=8))
+    assert causes(measurement) == {"stopped by a person"}
+    assert measurement.outcome == "passed", measurement.summary
+
+
+def test_a_broken_limit_ends_the_soak_with_its_true_length(folder):
+    slo = {"error-rate": Objective.model_validate({"unit": "ratio", "roll_back_above": 0.01, "for": "2 windows"})}
+    measurement = finish(soak_of(folder, seconds=60, status=500, slo=slo))
+    assert (measurement.outcome, measurement.result.ended) == ("failed", "aborted")
+    assert "error-rate" in measurement.summary
+    assert measurement.result.hours_under_load < 30 / 3600
+
+
+def test_a_limit_of_memory_ends_the_soak(folder):
+    slo = {"memory": Objective.model_validate({"unit": "ratio", "roll_back_above": 0.001, "for": "3 windows"})}
+    measurement = finish(soak_of(folder, seconds=60, slo=slo))
+    assert (measurement.outcome, measurement.result.ended) == ("failed", "aborted")
+    assert "memory was" in measurement.summary
+
+
+def test_a_load_that_cannot_begin_is_given_up_with_its_error(folder):
+    (folder.parent / "some.py").write_text("raise ValueError('no such shop')\n")
+    with pytest.raises(CollectError, match=r"3 segments in a row(.|\n)*no such shop"):
+        run_soak(soak_of(folder))
+    assert end_of(read_journal(folder)) is None
+
+
+def test_a_source_of_resources_that_does_not_answer_is_a_missing_sample_and_no_death(folder):
+    readings = []
+
+    def read(target):
+        readings.append(target)
+        return
+
+    result = finish(soak_of(folder, seconds=6, read=read)).result
+    assert result.samples_missing == result.samples > 2
+    assert (result.target_deaths, result.rss_last_mb, result.memory_ratio) == (0, None, None)
+    assert result.verdict == "not-proven"
+
+
+def test_two_runners_that_race_are_one_runner(folder):
+    with runner(folder, seconds=6) as one, runner(folder, seconds=6) as other:
+        wait_for(lambda: None not in (one.poll(), other.poll()), what="both over", timeout_s=90)
+        assert sorted([one.returncode == 0, other.returncode == 0]) == [False, True]
+    assert "is held by process" in (folder.parent / "runner.out").read_text()
+    assert len(events(folder, "runner-began")) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("only root can mount a small file system")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_the_runner_and_loses_nothing(small_disk):
+    folder = make_folder(small_disk)
+    filler = small_disk / "filler"
+
+    def fill():
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                return
+
+    with pytest.raises(CollectError, match="no space is left in"):
+        run_soak(soak_of(folder, seconds=30, tell=once_sampled(folder, 5, fill)))
+    loaded = measured(soak_of(folder)).result.hours_under_load
+    assert loaded > 0
+    filler.unlink()
+    measurement = finish(soak_of(folder, seconds=30))
+    assert measurement.outcome == "passed", measurement.summary
+    assert measurement.result.hours_under_load * 3600 >= 30
+    assert any("no space was left" in cause for cause in causes(measurement))
+
+
+def test_a_torn_last_line_never_counts_and_harms_nothing_after_it(folder):
+    with pytest.raises(SoakStopped):
+        run_soak(soak_of(folder, seconds=8, tell=once_sampled(folder, 3, partial(ask_to_stop, folder))))
+    before = len(lines(folder / "samples.jsonl"))
+    for path in (folder / "samples.jsonl", folder / "journal.jsonl", *folder.glob("*.windows.jsonl")):
+        with path.open("a") as file:
+            file.write('{"torn": ')
+    measurement = finish(soak_of(folder, seconds=8))
+    assert measurement.outcome == "passed", measurement.summary
+    assert len(lines(folder / "samples.jsonl")) > before
