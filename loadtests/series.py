@@ -5,6 +5,7 @@ Nothing is mended silently: every departure from an ordinary series is a note, i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,7 @@ def longest_piece(series: Series) -> Series:
         return series
     edges = [-np.inf, *drops, np.inf]
     width = series.span / _RESTART_PIECES
-    pieces = [(series.hours > a + width) & (series.hours < b - width) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [(series.hours > a + width) & (series.hours < b - width) for a, b in pairwise(edges)]
     kept = max(pieces, key=lambda p: float(np.ptp(series.hours[p])) if np.any(p) else 0.0)
     note = f"it fell to the level of the start {len(drops)} times, as in a restart; the longest piece is judged"
     hours = series.hours[kept]
@@ -116,12 +117,17 @@ def blocks(hours: Array, values: Array, width: float) -> tuple[Array, Array]:
     """
     count = int((hours[-1] - hours[0]) / width + 1e-6)
     edges = hours[-1] - width * np.arange(count, -1, -1)
-    ends = np.searchsorted(hours, edges, side="right")
-    ends[0] = np.searchsorted(hours, edges[0] - 1e-9 * width, side="left")
-    lows = np.array([_low(values[a:b]) for a, b in zip(ends, ends[1:], strict=False)])
+    lows = lows_between(hours, values, edges)
     middle = (edges[:-1] + edges[1:]) / 2
     seen = np.isfinite(lows)
     return middle, np.interp(middle, middle[seen], lows[seen]) if seen.any() else lows[:0]
+
+
+def lows_between(hours: Array, values: Array, edges: Array) -> Array:
+    """The 10th percentile between each pair of edges, NaN where there is no sample."""
+    ends = np.searchsorted(hours, edges, side="right")
+    ends[0] = np.searchsorted(hours, edges[0] - 1e-9 * (edges[-1] - edges[0]), side="left")
+    return np.array([_low(values[a:b]) for a, b in pairwise(ends)])
 
 
 def _low(values: Array) -> float:

@@ -22,7 +22,7 @@ def per_hour(times: float, values: Array, hours: Array) -> float:
     """MB an hour that are ``times`` the limit of a level that includes what leaked during the warm-up."""
     level = float(np.percentile(values[len(values) // 4 : len(values) // 2], 50))
     share = times * LIMIT_PER_DAY / 24
-    return share * level / (1 - share * min(_WARM_UP * hours[-1], 0.5 / share))
+    return share * level / (1 - share * min(_WARM_UP * float(hours[-1]), 0.5 / share))
 
 
 def linear(random: Random, hours: Array, times: float) -> Made:
