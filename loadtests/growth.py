@@ -23,14 +23,18 @@ DAILY_FROM_HOURS = 48.0
 WARM_UP = 0.25
 """The share at the start that is left out."""
 
+PROOF_UNDIMINISHED = 0.9
+"""The one-sided confidence with which a saturation is refuted. It is one of several proofs that a leak needs."""
+
 _BLOCK_HOURS = 2.0
 _SHORT_BLOCKS = 24
-_JUMPS = 3
+_JUMPS = 4
 _DROP_DEVIATIONS = 5.0
 _LONG_RUN_LAGS = (3, 6)
 _END_BLOCKS = 3
 _RESOLUTION = 1e-6
 _CONSTANTS = np.geomspace(0.02, 50, 120)
+"""Time constants that are tried, in lengths of the series."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,9 @@ class Growth:
     excluded_constant_hours: float
     """The slowest saturation that is refuted by how little the growth slows down."""
     contrast: Rate
-    """Late growth less what a saturation of the length of the series would have left of the early one."""
-    kept_share: float
+    """Late growth less early growth."""
+    apart_hours: float
+    """From the middle of the early growth to that of the late growth."""
     drops: tuple[float, ...]
     increments: Array
     """Between neighbouring blocks, net of what recurs daily."""
@@ -131,8 +136,8 @@ def growth_of(series: Series, control: Series | None = None) -> Growth | None:
         parts_above=parts,
         ends_at=float(parts[-_END_BLOCKS:].mean()),
         excluded_constant_hours=_excluded(x, calm, early, late, distance, span, calm_spread),
-        contrast=_rate(calm, late - np.exp(-distance / span) * early, calm_spread, day / lag),
-        kept_share=float(np.exp(-distance / span)),
+        contrast=_rate(calm, late - early, calm_spread, day / lag),
+        apart_hours=distance,
         drops=tuple(float(at[first + i] + width / 2) for i in fallen),
         increments=x,
     )
@@ -215,7 +220,7 @@ def _excluded(
     slowest = 0.0
     for constant in _CONSTANTS * span:
         weights = late - np.exp(-distance / constant) * early
-        if _rate(calm, weights, spread, 1.0).low(0.95) <= 0 or weights @ x <= 0:
+        if _rate(calm, weights, spread, 1.0).low(PROOF_UNDIMINISHED) <= 0 or weights @ x <= 0:
             break
         slowest = float(constant)
     return slowest

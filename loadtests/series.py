@@ -21,6 +21,7 @@ _BACKWARD_AT_MOST = 0.01
 _RESTART_DROP = 0.2
 _RESTART_NEAR_START = 1.1
 _RESTART_PIECES = 216
+_RESTART_BEFORE = 9
 _LOW = 10.0
 
 
@@ -41,7 +42,7 @@ class Series:
         return float(self.hours[-1] - self.hours[0]) if len(self.hours) else 0.0
 
 
-def make_series(hours: Sequence[float], values: Sequence[float]) -> Series:
+def make_series(hours: Sequence[float] | Array, values: Sequence[float] | Array) -> Series:
     """Bring samples into one order, say what was wrong with them, and measure the coverage.
 
     Samples count in the order in which they were taken: where the clock was set back, all later times are moved
@@ -86,15 +87,17 @@ def _coverage(at: Array) -> float:
 def longest_piece(series: Series) -> Series:
     """The longest piece between restarts: drops by a fifth or more, down to about the level of the start.
 
-    A restart resets the age of every leak. Pieces are cut where the 10th percentile of a 216th of the span (20 minutes
-    of 72 hours) falls so, compared with the piece before the last, so that a sample of the drop itself does no harm.
+    A restart resets the age of every leak. The drop is seen in the 10th percentiles of 216ths of the span (20 minutes
+    of 72 hours), and must be below all of the nine before it: what rose and fell within three hours was a job.
     """
     at, lows = blocks(series.hours, series.values, series.span / _RESTART_PIECES) if series.span > 0 else _NOTHING
     if len(lows) < 12:
         return series
     start = float(np.median(lows[:3]))
-    fell = (lows[2:] < (1 - _RESTART_DROP) * lows[:-2]) & (lows[2:] <= _RESTART_NEAR_START * start)
-    drops = [float(at[i + 1]) for i in np.flatnonzero(fell) if not (i > 0 and fell[i - 1])]
+    before = np.lib.stride_tricks.sliding_window_view(lows[:-2], _RESTART_BEFORE).min(axis=1)
+    after = lows[_RESTART_BEFORE + 1 :]
+    fell = (after < (1 - _RESTART_DROP) * before) & (after <= _RESTART_NEAR_START * start)
+    drops = [float(at[i + _RESTART_BEFORE]) for i in np.flatnonzero(fell) if not (i > 0 and fell[i - 1])]
     if not drops:
         return series
     edges = [-np.inf, *drops, np.inf]

@@ -10,26 +10,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from evidence.results import Explanation, Trend
-from loadtests.growth import Growth, growth_of
+from loadtests.growth import PROOF_UNDIMINISHED, Growth, growth_of
 from loadtests.series import Series, longest_piece, make_series
 from loadtests.trend_models import AS_WELL, explain
 
-Samples = tuple[Sequence[float], Sequence[float]]
+Numbers = Sequence[float] | NDArray[np.float64]
+Samples = tuple[Numbers, Numbers]
+"""Hours and values."""
 
 COVERAGE_AT_LEAST = 0.95
 """The default share of the span in which samples must have been taken."""
 
-POINTS_AT_LEAST = 200
-"""So few samples that a block holds a handful have no lower envelope."""
+POINTS_AT_LEAST = 24
+"""One for each block of a short series. A long one needs one an hour: two for each of its blocks."""
 
 STABLE_FROM_HOURS = 48.0
 """Two whole days: before that, no growth is told from a daily cycle, and nothing is cleared."""
 
 SLOWEST_WARM_UP_HOURS = 6.0
 """A warm-up of up to this time constant is plausible in any series, however short."""
+
+SLOWEST_SPANS = 1.25
+"""So many lengths of the series: what would end within that time constant is a warm-up yet. It takes in logarithmic
+growth, and growth with the root of time (docs/statistics.md)."""
 
 CYCLE_SHARE = 0.1
 """A daily or weekly cycle of up to this share of the level, above and below it, is plausible unseen."""
@@ -39,13 +46,15 @@ _PROOF_OF_BOUND = 0.995
 _PARTS_ABOVE = 0.9
 _LONGEST_HOURS = 24.0 * 90
 _CREDIT = 0.1
+"""The share of the limit up to which a rise or fall of the control itself does not matter."""
 _COMMON = 0.6
+"""The correlation of the increments from which on candidate and control are taken to move together."""
 _WEEK_DAYS = 7.0
 
 
 def judge_trend(
-    hours: Sequence[float],
-    values: Sequence[float],
+    hours: Numbers,
+    values: Numbers,
     *,
     limit_per_day: float,
     control: Samples | None = None,
@@ -70,7 +79,7 @@ def judge_trend(
 
 
 def _judge(piece: Series, growth: Growth, limit: float) -> Trend:
-    slowest_h = max(SLOWEST_WARM_UP_HOURS, piece.span)
+    slowest_h = max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * piece.span)
     rivals = explain(growth.hours, growth.blocks, daily=growth.daily, slowest_h=slowest_h)
     doubts = _doubts(growth, rivals, limit, piece.span)
     bound = max(rate.high(_PROOF_OF_BOUND) for rate in growth.stretches) if growth.daily else None
@@ -102,7 +111,7 @@ def _judge(piece: Series, growth: Growth, limit: float) -> Trend:
 def _unusable(series: Series, coverage_at_least: float) -> str | None:
     if series.problem is not None:
         return series.problem
-    if len(series.hours) < POINTS_AT_LEAST or series.span <= 0:
+    if len(series.hours) < max(POINTS_AT_LEAST, series.span) or series.span <= 0:
         return f"{series.span:.2f} h with {len(series.hours)} samples cannot tell a leak from warm-up"
     if series.coverage < coverage_at_least:
         return f"samples cover {series.coverage:.1%} of the time, at least {coverage_at_least:.0%} are needed"
@@ -120,7 +129,7 @@ def _doubts(growth: Growth, rivals: Sequence[Explanation], limit: float, span: f
         doubts.append("it does not grow in every part")
     slowest = growth.excluded_constant_hours
     too_large = span < SLOWEST_WARM_UP_HOURS and low / 24 * slowest > 1
-    if slowest < max(SLOWEST_WARM_UP_HOURS, span) and not too_large:
+    if slowest < max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span) and not too_large:
         doubts.append("it may be a slow warm-up: the growth is not shown to go on undiminished")
     by_name = {rival.name: rival for rival in rivals}
     line, best = by_name["line"], rivals[0]
@@ -159,9 +168,11 @@ def _smallest_visible(growth: Growth, limit: float, span: float) -> float:
     power = float(stats.t.ppf(0.95, calm.freedom))
     shown = float(stats.t.ppf(_PROOF_OF_GROWTH, calm.freedom))
     unseen = limit if growth.daily else max(limit, CYCLE_SHARE * 2 * np.pi)
-    undiminished = 2 * power * growth.contrast.error / (1 - growth.kept_share)
+    kept = float(np.exp(-growth.apart_hours / max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span)))
+    refuted = float(stats.t.ppf(PROOF_UNDIMINISHED, calm.freedom))
+    undiminished = (refuted + power) * growth.contrast.error / (1 - kept)
     gross = 24 / span if span < SLOWEST_WARM_UP_HOURS else 0.0
-    return max(unseen + (shown + power) * calm.error, undiminished, gross)
+    return max(unseen + (shown + power) * calm.error, min(undiminished, gross) if gross else undiminished)
 
 
 def _needs_hours(growth: Growth, best: Explanation, limit: float, span: float) -> float | None:
@@ -218,7 +229,7 @@ def _beside(alone: Trend, growth: Growth, piece: Series, control: Series, limit:
     share = of_control.level / growth.level
     if apart.verdict == "stable" and alone.verdict != "stable":
         return told if _shares(growth, of_control, limit / share) else _noted(alone, "the control rises by itself")
-    if alone.verdict == "leaking" and apart.verdict == "not-proven" and of_control.without_jumps.low(0.975) > 0:
+    if alone.verdict == "leaking" and apart.verdict == "not-proven" and _lasting(of_control):
         return told
     grows = growth.whole.value > limit and growth.ends_at > limit
     if alone.verdict == "not-proven" and apart.verdict == "leaking" and grows:
@@ -229,11 +240,15 @@ def _beside(alone: Trend, growth: Growth, piece: Series, control: Series, limit:
 
 def _shares(growth: Growth, control: Growth, limit: float) -> bool:
     """Whether what the control takes away is common to both: lasting growth, or steps and wander at the same times."""
-    if max(rate.value for rate in control.stretches) <= _CREDIT * limit or control.without_jumps.low(0.975) > 0:
+    if max(rate.value for rate in control.stretches) <= _CREDIT * limit or _lasting(control):
         return True
     x, y = growth.increments - growth.increments.mean(), control.increments - control.increments.mean()
     length = float(np.sqrt((x @ x) * (y @ y)))
     return len(x) == len(y) and length > 0 and float(x @ y) / length >= _COMMON
+
+
+def _lasting(growth: Growth) -> bool:
+    return growth.without_jumps.low(_PROOF_OF_GROWTH) > 0
 
 
 def _noted(trend: Trend, note: str) -> Trend:

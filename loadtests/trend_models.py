@@ -19,7 +19,7 @@ AS_WELL = 10.0
 """A difference of Schwarz's criterion up to which two fits are called equally good (Kass and Raftery 1995: "very
 strong" evidence begins here)."""
 
-_MOST_STEPS = 3
+_MOST_STEPS = 5
 _WEEK_H = 168.0
 _RESOLUTION = 1e-6
 
