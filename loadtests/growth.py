@@ -28,6 +28,7 @@ PROOF_UNDIMINISHED = 0.9
 
 _BLOCK_HOURS = 2.0
 _SHORT_BLOCKS = 24
+_FEW_DAYS = 3
 _JUMPS = 4
 _DROP_DEVIATIONS = 5.0
 _LONG_RUN_LAGS = (3, 6)
@@ -104,10 +105,11 @@ def growth_of(series: Series, control: Series | None = None) -> Growth | None:
     if control is not None:
         lows = lows - _beside(control, at, width) / scale
         kept = lows[first:]
-    x = _without_cycle(np.diff(lows) / level, per_day)[first:]
+    raw = np.diff(lows) / level
+    x = _without_cycle(raw, per_day, wary=False)[first:]
     days = len(lows) / per_day if daily else np.inf
     inflation = days / (days - 1) if daily else 1.0
-    calm = _without_jumps(x)
+    calm = _without_jumps(_without_cycle(raw, per_day, wary=True)[first:])
     held, fallen = _without_falls(x)
     spread, calm_spread = _long_run(x, inflation), _long_run(calm, inflation)
     day = 24 / width
@@ -152,13 +154,24 @@ def _beside(control: Series, at: Array, width: float) -> Array:
     return filled - float(np.median(filled))
 
 
-def _without_cycle(x: Array, per_day: int) -> Array:
-    """Take out what recurs at the same hour of most days: the median of each hour's increments, summing to zero."""
+def _without_cycle(x: Array, per_day: int, *, wary: bool) -> Array:
+    """Take out what recurs at the same hour of the days, made to sum to zero over a day.
+
+    That is the median of each hour's increments. A ``wary`` cycle of three days or fewer takes the one that fits best
+    between the hours before and after: two steps that happen to fall on the same hour would otherwise be a cycle, and
+    what they rise by would be spread over all hours as steady growth.
+    """
     if not per_day:
         return x
-    phases = np.arange(len(x)) % per_day
-    profile = np.array([np.median(x[phases == phase]) for phase in range(per_day)])
-    cleaned: Array = x - (profile - profile.mean())[phases]
+    days = -(-len(x) // per_day)
+    table = np.append(x, np.full(days * per_day - len(x), np.nan)).reshape(days, per_day)
+    profile = np.nanmedian(table, axis=0)
+    if wary and days <= _FEW_DAYS:
+        between = (np.roll(profile, 1) + np.roll(profile, -1)) / 2
+        place = np.nanargmin(np.abs(table - between), axis=0)
+        nearest = np.take_along_axis(table, place[None, :], axis=0)[0]
+        profile = np.where(np.isfinite(table).sum(axis=0) > 1, nearest, between)
+    cleaned: Array = x - np.tile(profile - profile.mean(), days)[: len(x)]
     return cleaned
 
 

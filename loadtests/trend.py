@@ -34,6 +34,9 @@ STABLE_FROM_HOURS = 48.0
 SLOWEST_WARM_UP_HOURS = 6.0
 """A warm-up of up to this time constant is plausible in any series, however short."""
 
+LARGEST_WARM_UP = 1.5
+"""In a series shorter than that, a warm-up that would have to grow to so many times the level is not plausible."""
+
 SLOWEST_SPANS = 1.25
 """So many lengths of the series: what would end within that time constant is a warm-up yet. It takes in logarithmic
 growth, and growth with the root of time (docs/statistics.md)."""
@@ -128,7 +131,7 @@ def _doubts(growth: Growth, rivals: Sequence[Explanation], limit: float, span: f
     if np.mean(growth.parts_above > limit) < _PARTS_ABOVE or growth.ends_at <= limit:
         doubts.append("it does not grow in every part")
     slowest = growth.excluded_constant_hours
-    too_large = span < SLOWEST_WARM_UP_HOURS and low / 24 * slowest > 1
+    too_large = span < SLOWEST_WARM_UP_HOURS and low / 24 * slowest > LARGEST_WARM_UP
     if slowest < max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span) and not too_large:
         doubts.append("it may be a slow warm-up: the growth is not shown to go on undiminished")
     by_name = {rival.name: rival for rival in rivals}
@@ -171,7 +174,7 @@ def _smallest_visible(growth: Growth, limit: float, span: float) -> float:
     kept = float(np.exp(-growth.apart_hours / max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span)))
     refuted = float(stats.t.ppf(PROOF_UNDIMINISHED, calm.freedom))
     undiminished = (refuted + power) * growth.contrast.error / (1 - kept)
-    gross = 24 / span if span < SLOWEST_WARM_UP_HOURS else 0.0
+    gross = LARGEST_WARM_UP * 24 / span if span < SLOWEST_WARM_UP_HOURS else 0.0
     return max(unseen + (shown + power) * calm.error, min(undiminished, gross) if gross else undiminished)
 
 
