@@ -34,6 +34,7 @@ _DROP_DEVIATIONS = 5.0
 _LONG_RUN_LAGS = (3, 6)
 _END_BLOCKS = 3
 _RESOLUTION = 1e-6
+_SMALLEST, _LARGEST = 1e-150, 1e9
 _CONSTANTS = np.geomspace(0.02, 50, 120)
 """Time constants that are tried, in lengths of the series."""
 
@@ -84,22 +85,23 @@ class Growth:
 
 
 def growth_of(series: Series, control: Series | None = None) -> Growth | None:
-    """Measure the growth of a series, or what it has more than its control; None when its level is not positive.
+    """Measure the growth of a series, or what it has more than its control; None when there is no steady level.
 
-    The control must have samples throughout the span of the series.
+    That is a positive one, of which no block is a thousand million times as much. The control must have samples
+    throughout the span of the series.
     """
     span = series.span
     daily = span >= DAILY_FROM_HOURS
     width = _BLOCK_HOURS if daily else span / _SHORT_BLOCKS
     scale = float(np.median(np.abs(series.values)))
-    if not scale > 0 or not np.isfinite(scale):
+    if not scale > _SMALLEST:
         return None
     at, lows = blocks(series.hours, series.values / scale, width)
     first = int(np.searchsorted(at - width / 2, series.hours[0] + WARM_UP * span - 1e-9 * width))
     kept = lows[first:]
     lag = round(24 / width) if daily else len(kept) // 3
     level = float(np.percentile(kept[:lag], 10))
-    if not level > 0:
+    if not level > 0 or not float(np.abs(lows).max()) < _LARGEST * level:
         return None
     per_day = round(24 / width) if daily else 0
     if control is not None:

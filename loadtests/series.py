@@ -23,6 +23,7 @@ _RESTART_NEAR_START = 1.1
 _RESTART_PIECES = 216
 _RESTART_BEFORE = 9
 _LOW = 10.0
+_LATEST_HOUR, _LARGEST_VALUE = 1e9, 1e150
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def make_series(hours: Sequence[float] | Array, values: Sequence[float] | Array)
     at, series = np.asarray(hours, dtype=float), np.asarray(values, dtype=float)
     if at.shape != series.shape or at.ndim != 1:
         raise ValueError(f"{at.shape} times for {series.shape} values")
-    good = np.isfinite(at) & np.isfinite(series)
-    notes = [f"{np.sum(~good)} samples are no numbers and were left out"] if not good.all() else []
+    good = (np.abs(at) < _LATEST_HOUR) & (np.abs(series) < _LARGEST_VALUE)  # false for NaN
+    notes = [f"{np.sum(~good)} samples are no usable numbers and were left out"] if not good.all() else []
     at, series = at[good], series[good]
     if len(at) > 1 and bool(np.all(np.diff(at) <= 0)) and at[0] > at[-1]:
         at, series = at[::-1], series[::-1]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evidence.results import Explanation, Trend
-from loadtests.growth import PROOF_UNDIMINISHED, Growth, growth_of
+from loadtests.growth import PROOF_UNDIMINISHED, WARM_UP, Growth, growth_of
 from loadtests.series import Series, longest_piece, make_series
 from loadtests.trend_models import AS_WELL, explain
 
@@ -36,6 +36,9 @@ SLOWEST_WARM_UP_HOURS = 6.0
 
 LARGEST_WARM_UP = 1.5
 """In a series shorter than that, a warm-up that would have to grow to so many times the level is not plausible."""
+
+GARBAGE = 0.5
+"""In such a short series, a rise of up to so many times the level may be garbage that was not collected yet."""
 
 SLOWEST_SPANS = 1.25
 """So many lengths of the series: what would end within that time constant is a warm-up yet. It takes in logarithmic
@@ -74,7 +77,7 @@ def judge_trend(
         return _not_judged(unusable, piece)
     growth = growth_of(piece)
     if growth is None:
-        return _not_judged("the level after warm-up is not positive", piece)
+        return _not_judged("there is no steady positive level after warm-up", piece)
     alone = _judge(piece, growth, limit_per_day)
     if control is None:
         return alone
@@ -134,6 +137,8 @@ def _doubts(growth: Growth, rivals: Sequence[Explanation], limit: float, span: f
     too_large = span < SLOWEST_WARM_UP_HOURS and low / 24 * slowest > LARGEST_WARM_UP
     if slowest < max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span) and not too_large:
         doubts.append("it may be a slow warm-up: the growth is not shown to go on undiminished")
+    if span < SLOWEST_WARM_UP_HOURS and low / 24 * (1 - WARM_UP) * span <= GARBAGE:
+        doubts.append("it may be garbage that was not collected yet")
     by_name = {rival.name: rival for rival in rivals}
     line, best = by_name["line"], rivals[0]
     if not line.fits_as_well and best.growth_per_day_left <= limit:
@@ -150,11 +155,10 @@ def _why_open(
 ) -> str:
     if bound is None:
         return f"less than {STABLE_FROM_HOURS:.0f} h clear nothing; {doubts[0]}"
-    grown = f"growth may be {bound:.2%} a day"
-    if growth.whole.value <= limit:
-        best = rivals[0]
-        return f"{grown}" + (f"; {_named(best)} explains the series best" if best.name not in ("no growth",) else "")
-    return f"{grown}; not called a leak: {doubts[0]}"
+    grown, best = f"growth may be {bound:.2%} a day", rivals[0]
+    if best.name not in ("no growth", "line"):
+        return f"{grown}; {_named(best)} explains the series best"
+    return f"{grown}; not called a leak: {doubts[0]}" if growth.whole.value > limit else grown
 
 
 def _named(rival: Explanation) -> str:
@@ -174,8 +178,10 @@ def _smallest_visible(growth: Growth, limit: float, span: float) -> float:
     kept = float(np.exp(-growth.apart_hours / max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span)))
     refuted = float(stats.t.ppf(PROOF_UNDIMINISHED, calm.freedom))
     undiminished = (refuted + power) * growth.contrast.error / (1 - kept)
-    gross = LARGEST_WARM_UP * 24 / span if span < SLOWEST_WARM_UP_HOURS else 0.0
-    return max(unseen + (shown + power) * calm.error, min(undiminished, gross) if gross else undiminished)
+    seen = max(unseen + (shown + power) * calm.error, undiminished)
+    if span >= SLOWEST_WARM_UP_HOURS:
+        return seen
+    return max(seen, GARBAGE * 24 / ((1 - WARM_UP) * span))
 
 
 def _needs_hours(growth: Growth, best: Explanation, limit: float, span: float) -> float | None:

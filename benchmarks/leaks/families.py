@@ -197,7 +197,12 @@ def short_mixture(random: Random, hours: Array) -> Made:
     return hours, quiet(random, hours) + shape
 
 
+def short_full_collections(random: Random, hours: Array) -> Made:
+    """A saw-tooth of 2 to 12 minutes, 40 to 150 MB."""
+    return hours, quiet(random, hours) + saw(random, hours, between(random, 40, 150), between(random, 2, 12) / 60)
+
+
 SHORT: tuple[Family, ...] = (
     short_noise, short_sawtooth, short_warm_up, short_slow_warm_up, short_log, short_steps, short_wander,
-    short_mixture,
+    short_mixture, short_full_collections,
 )  # fmt: skip
