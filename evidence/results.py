@@ -126,17 +126,38 @@ class LoadResult(Result):
     generator_rss_highest_bytes: Count = Field(description="memory of the generator in its largest window")
 
 
+class Explanation(Result):
+    """One way to explain a sampled series, and how well it does."""
+
+    name: str
+    r_squared: Ratio
+    bic_above_best: float = Field(description="Schwarz's criterion above that of the best explanation; 0 is the best")
+    fits_as_well: bool = Field(description="whether that difference is at most 10")
+    growth_per_day_left: float = Field(description="growth that it leaves unexplained, relative to the level")
+    at_hours: list[float] = Field(description="where its steps are, in hours since the start")
+    time_constant_hours: float | None = Field(description="of a saturation")
+
+
 class Trend(Result):
-    """A robust trend of one sampled series, with its two-sided 95 % interval."""
+    """The growth of one sampled series, with a two-sided 95 % interval, and what else could explain it."""
 
     verdict: Literal["stable", "leaking", "not-proven"]
     slope_per_hour: float | None
     interval_per_hour: tuple[float, float] | None
     growth_per_day: float | None = Field(description="relative to the level after warm-up")
     growth_per_day_upper: float | None = Field(description="upper end of the interval, relative")
+    growth_per_day_bound: float | None = Field(
+        description="what growth, steps included, does not exceed over the whole, the last half and the last third"
+    )
+    smallest_visible_per_day: float | None = Field(
+        description="the smallest growth, relative, that data like these would have shown to be above the limit"
+    )
+    coverage: Ratio | None = Field(description="share of the span in which samples were taken")
     change_points: list[float] = Field(description="hours since the start")
+    explanations: list[Explanation] = Field(description="the best first")
     needs_hours: float | None = Field(description="hours under load still needed for an answer")
     why: str
+    notes: list[str] = Field(description="what was unusual about the samples, and what was left out")
 
 
 class Gap(Result):

@@ -8,6 +8,7 @@ import errno
 import getpass
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ from processes.target import Target
 from processes.wait import wait_for
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ROOM_BYTES = 65536
+"""With less than this left in the file system a generator that brought no load had no room for its windows."""
 _RESERVE = "reserve"
 _RESERVE_BYTES = 64 * 1024
 """Kept free so that the end of a soak on a full disk can still be written down."""
@@ -97,6 +100,9 @@ def _soak(run: Run) -> None:
                     return None
                 continue
             deaths_without_load = 0
+            if _is_fruitless(segment) and shutil.disk_usage(run.soak.folder).free < _ROOM_BYTES:
+                # The generator met the end of the disk before the runner did.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             fruitless = fruitless + 1 if _is_fruitless(segment) else 0
             if fruitless >= FRUITLESS_AT_MOST:
                 raise CollectError(

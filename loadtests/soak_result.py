@@ -175,7 +175,11 @@ def _trend(
     hours, values = _hours_and_mb(longest_life(readings), began_s)
     control = _hours_and_mb(longest_life(controls), began_s)
     trend = judge_trend(
-        hours, values, limit_per_day=soaking.limit_per_day, control=control if control[0] and soaking.control else None
+        hours,
+        values,
+        limit_per_day=soaking.limit_per_day,
+        control=control if control[0] and soaking.control else None,
+        coverage_at_least=soaking.coverage_at_least,
     )
     if coverage is None or coverage < soaking.coverage_at_least:
         shown = "unknown" if coverage is None else f"{coverage:.1%}"

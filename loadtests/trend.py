@@ -1,166 +1,264 @@
 """Whether a sampled series grows: stable, leaking, or not proven. Pure: values in, a verdict out.
 
-The warm-up (first quarter) is left out. The rest is reduced to blocks, each by its 10th percentile, which is the lower
-envelope of a garbage collector's saw-tooth. A straight line, and a line with one step, are fitted by least squares; the
-step is kept when its Bayesian information criterion is better by more than 10 (Kass and Raftery 1995, section 3.2). The
-interval of the slope is widened by sqrt((1 + r) / (1 - r)), r the lag-1 autocorrelation of the residuals (Wilks,
-Statistical Methods in the Atmospheric Sciences, section 5.2.3). Leaking needs growth in the later half too, so that
-growth towards a plateau is not called a leak.
+The two answers need different proofs (docs/statistics.md, "Soaks"). *Stable* bounds all growth, steps included, over
+the whole, the last half and the last third. *Leaking* asks for growth that cannot be anything else: above the limit
+in nearly every part, without its largest jumps, more than a wander makes, not slowing down as a warm-up does, and not
+better explained by steps, a saturation or a weekly cycle. What is neither is not proven.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from evidence.results import Trend
+from evidence.results import Explanation, Trend
+from loadtests.growth import PROOF_UNDIMINISHED, WARM_UP, Growth, growth_of
+from loadtests.series import Series, longest_piece, make_series
+from loadtests.trend_models import AS_WELL, explain
 
-Array = NDArray[np.float64]
+Numbers = Sequence[float] | NDArray[np.float64]
+Samples = tuple[Numbers, Numbers]
+"""Hours and values."""
 
-MINIMUM_HOURS = 1.0
-"""Shorter series cannot tell a leak from warm-up: on healthy 10-minute series every classical test finds a leak."""
+COVERAGE_AT_LEAST = 0.95
+"""The default share of the span in which samples must have been taken."""
 
-_WARM_UP = 0.25
-_BLOCKS = 48
-_POINTS_AT_LEAST = 24
+POINTS_AT_LEAST = 24
+"""One for each block of a short series. A long one needs one an hour: two for each of its blocks."""
+
+STABLE_FROM_HOURS = 48.0
+"""Two whole days: before that, no growth is told from a daily cycle, and nothing is cleared."""
+
+SLOWEST_WARM_UP_HOURS = 6.0
+"""A warm-up of up to this time constant is plausible in any series, however short."""
+
+LARGEST_WARM_UP = 1.5
+"""In a series shorter than that, a warm-up that would have to grow to so many times the level is not plausible."""
+
+GARBAGE = 0.5
+"""In such a short series, a rise of up to so many times the level may be garbage that was not collected yet."""
+
+SLOWEST_SPANS = 1.25
+"""So many lengths of the series: what would end within that time constant is a warm-up yet. It takes in logarithmic
+growth, and growth with the root of time (docs/statistics.md)."""
+
+CYCLE_SHARE = 0.1
+"""A daily or weekly cycle of up to this share of the level, above and below it, is plausible unseen."""
+
+_PROOF_OF_GROWTH = 0.99
+_PROOF_OF_BOUND = 0.995
+_PARTS_ABOVE = 0.9
 _LONGEST_HOURS = 24.0 * 90
-
-
-@dataclass(frozen=True)
-class _Fit:
-    slope: float
-    half_width: float
-    step_at_hours: float | None
-    bic: float
+_CREDIT = 0.1
+"""The share of the limit up to which a rise or fall of the control itself does not matter."""
+_COMMON = 0.6
+"""The correlation of the increments from which on candidate and control are taken to move together."""
+_WEEK_DAYS = 7.0
 
 
 def judge_trend(
-    hours: Sequence[float],
-    values: Sequence[float],
+    hours: Numbers,
+    values: Numbers,
     *,
     limit_per_day: float,
-    control: tuple[Sequence[float], Sequence[float]] | None = None,
+    control: Samples | None = None,
+    coverage_at_least: float = COVERAGE_AT_LEAST,
 ) -> Trend:
     """Judge the growth of ``values`` at ``hours`` (since the start) against a limit relative to their level.
 
-    ``control`` is the series of an unchanged system under the same load; what both have in common is taken out. Values
-    that are not finite, a short span or few points are never stable.
+    ``control`` is the series of an unchanged system under the same load: growth that it shows too is no leak. Values
+    that are no numbers, a level that is not positive, gaps, a short span or few samples are never stable.
     """
-    at, series = _finite(hours, values)
-    if control is not None:
-        series = _without_common(at, series, *_finite(*control))
-    span = float(at[-1] - at[0]) if len(at) else 0.0
-    if span < MINIMUM_HOURS or len(at) < _POINTS_AT_LEAST:
-        needs = max(MINIMUM_HOURS - span, 0.0) or None
-        return _not_proven(f"{span:.2f} h with {len(at)} samples cannot tell a leak from warm-up", needs)
-    kept = at >= at[0] + _WARM_UP * span
-    block_at, block = _blocks(at[kept], series[kept])
-    level = float(np.median(block[: max(3, len(block) // 8)]))
-    if level <= 0:
-        return _not_proven("the level after warm-up is not positive", None)
-    fit = _best_fit(block_at, block)
-    limit = limit_per_day * level / 24
-    low, high = fit.slope - fit.half_width, fit.slope + fit.half_width
-    if low > limit and _later_half_grows(block_at, block):
-        verdict, why, needs = "leaking", "growth above the limit is shown, in the later half too", None
-    elif high < limit:
-        verdict, why, needs = "stable", "growth is shown to be below the limit", None
+    piece = longest_piece(make_series(hours, values))
+    unusable = _unusable(piece, coverage_at_least)
+    if unusable is not None:
+        return _not_judged(unusable, piece)
+    growth = growth_of(piece)
+    if growth is None:
+        return _not_judged("there is no steady positive level after warm-up", piece)
+    alone = _judge(piece, growth, limit_per_day)
+    if control is None:
+        return alone
+    return _beside(alone, growth, piece, make_series(*control), limit_per_day)
+
+
+def _judge(piece: Series, growth: Growth, limit: float) -> Trend:
+    slowest_h = max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * piece.span)
+    rivals = explain(growth.hours, growth.blocks, daily=growth.daily, slowest_h=slowest_h)
+    doubts = _doubts(growth, rivals, limit, piece.span)
+    bound = max(rate.high(_PROOF_OF_BOUND) for rate in growth.stretches) if growth.daily else None
+    if not doubts:
+        verdict, why = "leaking", "growth above the limit is shown, in every part, and nothing else explains it"
+    elif bound is not None and bound < limit:
+        verdict, why = "stable", f"growth is shown to be below the limit: at most {bound:.2%} a day"
     else:
-        verdict, why = "not-proven", "the interval of the slope holds the limit"
-        needs = _needs_hours(span, fit, limit)
+        verdict, why = "not-proven", _why_open(growth, rivals, limit, bound, doubts)
+    low, high = growth.whole.low(0.975), growth.whole.high(0.975)
+    best = rivals[0]
     return Trend(
         verdict=verdict,
-        slope_per_hour=fit.slope,
-        interval_per_hour=(low, high),
-        growth_per_day=fit.slope * 24 / level,
-        growth_per_day_upper=high * 24 / level,
-        change_points=[] if fit.step_at_hours is None else [round(fit.step_at_hours, 3)],
-        needs_hours=needs,
+        slope_per_hour=growth.whole.value * growth.level / 24,
+        interval_per_hour=(low * growth.level / 24, high * growth.level / 24),
+        growth_per_day=growth.whole.value,
+        growth_per_day_upper=high,
+        growth_per_day_bound=bound,
+        smallest_visible_per_day=_smallest_visible(growth, limit, piece.span),
+        coverage=piece.coverage,
+        change_points=sorted({round(hour, 2) for hour in (*piece.drops, *best.at_hours)}),
+        explanations=rivals,
+        needs_hours=None if verdict != "not-proven" else _needs_hours(growth, best, limit, piece.span),
         why=why,
+        notes=list(piece.notes),
     )
 
 
-def _not_proven(why: str, needs_hours: float | None) -> Trend:
+def _unusable(series: Series, coverage_at_least: float) -> str | None:
+    if series.problem is not None:
+        return series.problem
+    if len(series.hours) < max(POINTS_AT_LEAST, series.span) or series.span <= 0:
+        return f"{series.span:.2f} h with {len(series.hours)} samples cannot tell a leak from warm-up"
+    if series.coverage < coverage_at_least:
+        return f"samples cover {series.coverage:.1%} of the time, at least {coverage_at_least:.0%} are needed"
+    return None
+
+
+def _doubts(growth: Growth, rivals: Sequence[Explanation], limit: float, span: float) -> list[str]:
+    """Why the growth is not called a leak; empty when it is one."""
+    doubts = []
+    low = growth.without_jumps.low(_PROOF_OF_GROWTH)
+    unseen = 0.0 if growth.daily else CYCLE_SHARE * 2 * np.pi
+    if low <= max(limit, unseen):
+        doubts.append("its growth is not shown to be above the limit" if growth.daily else "a daily cycle may rise so")
+    if np.mean(growth.parts_above > limit) < _PARTS_ABOVE or growth.ends_at <= limit:
+        doubts.append("it does not grow in every part")
+    slowest = growth.excluded_constant_hours
+    too_large = span < SLOWEST_WARM_UP_HOURS and low / 24 * slowest > LARGEST_WARM_UP
+    if slowest < max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span) and not too_large:
+        doubts.append("it may be a slow warm-up: the growth is not shown to go on undiminished")
+    if span < SLOWEST_WARM_UP_HOURS and low / 24 * (1 - WARM_UP) * span <= GARBAGE:
+        doubts.append("it may be garbage that was not collected yet")
+    by_name = {rival.name: rival for rival in rivals}
+    line, best = by_name["line"], rivals[0]
+    if not line.fits_as_well and best.growth_per_day_left <= limit:
+        doubts.append(f"{_named(best)} explains it better than steady growth")
+    weekly = by_name.get("weekly cycle")
+    plausible = CYCLE_SHARE * 2 * np.pi / _WEEK_DAYS
+    if weekly is not None and low <= plausible and weekly.bic_above_best <= line.bic_above_best + AS_WELL:
+        doubts.append("a weekly cycle fits as well")
+    return doubts
+
+
+def _why_open(
+    growth: Growth, rivals: Sequence[Explanation], limit: float, bound: float | None, doubts: Sequence[str]
+) -> str:
+    if bound is None:
+        return f"less than {STABLE_FROM_HOURS:.0f} h clear nothing; {doubts[0]}"
+    grown, best = f"growth may be {bound:.2%} a day", rivals[0]
+    if best.name not in ("no growth", "line"):
+        return f"{grown}; {_named(best)} explains the series best"
+    return f"{grown}; not called a leak: {doubts[0]}" if growth.whole.value > limit else grown
+
+
+def _named(rival: Explanation) -> str:
+    if rival.at_hours:
+        return f"{rival.name} at {', '.join(f'{hour:.0f}' for hour in rival.at_hours)} h"
+    if rival.time_constant_hours is not None:
+        return f"a saturation within {rival.time_constant_hours:.3g} h"
+    return rival.name
+
+
+def _smallest_visible(growth: Growth, limit: float, span: float) -> float:
+    """The smallest growth that would have been shown in nineteen of twenty series with such noise."""
+    calm = growth.without_jumps
+    power = float(stats.t.ppf(0.95, calm.freedom))
+    shown = float(stats.t.ppf(_PROOF_OF_GROWTH, calm.freedom))
+    unseen = limit if growth.daily else max(limit, CYCLE_SHARE * 2 * np.pi)
+    kept = float(np.exp(-growth.apart_hours / max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * span)))
+    refuted = float(stats.t.ppf(PROOF_UNDIMINISHED, calm.freedom))
+    undiminished = (refuted + power) * growth.contrast.error / (1 - kept)
+    seen = max(unseen + (shown + power) * calm.error, undiminished)
+    if span >= SLOWEST_WARM_UP_HOURS:
+        return seen
+    return max(seen, GARBAGE * 24 / ((1 - WARM_UP) * span))
+
+
+def _needs_hours(growth: Growth, best: Explanation, limit: float, span: float) -> float | None:
+    """More hours until the bound falls below the limit, or the growth is shown, if it goes on as it was.
+
+    Errors of a rate shrink with the root of the span; a rise that steps explain is spread over more time.
+    """
+    longest = np.linspace(1.05, max(_LONGEST_HOURS / span, 1.05), 2000)
+    whole = growth.whole
+    if growth.daily:
+        top = max(growth.stretches, key=lambda rate: rate.high(_PROOF_OF_BOUND))
+        grown = top.value / longest if best.at_hours or best.time_constant_hours else np.full_like(longest, top.value)
+        margin = (top.high(_PROOF_OF_BOUND) - top.value) / np.sqrt(longest)
+        shown = (whole.value - whole.low(_PROOF_OF_GROWTH)) / np.sqrt(longest)
+        enough = (grown + margin < limit) | (whole.value - shown > limit)
+        places = np.flatnonzero(enough)
+        return round(float((longest[places[0]] - 1) * span), 1) if len(places) else None
+    return round(max(STABLE_FROM_HOURS - span, 0.0), 2) or None
+
+
+def _not_judged(why: str, series: Series) -> Trend:
     return Trend(
         verdict="not-proven",
         slope_per_hour=None,
         interval_per_hour=None,
         growth_per_day=None,
         growth_per_day_upper=None,
-        change_points=[],
-        needs_hours=None if needs_hours is None else round(needs_hours, 2),
+        growth_per_day_bound=None,
+        smallest_visible_per_day=None,
+        coverage=series.coverage,
+        change_points=[round(hour, 2) for hour in series.drops],
+        explanations=[],
+        needs_hours=round(max(STABLE_FROM_HOURS - series.span, 0.0), 2) or None,
         why=why,
+        notes=list(series.notes),
     )
 
 
-def _finite(hours: Sequence[float], values: Sequence[float]) -> tuple[Array, Array]:
-    at, series = np.asarray(hours, dtype=float), np.asarray(values, dtype=float)
-    good = np.isfinite(at) & np.isfinite(series)
-    order = np.argsort(at[good], kind="stable")
-    return at[good][order], series[good][order]
+def _beside(alone: Trend, growth: Growth, piece: Series, control: Series, limit: float) -> Trend:
+    """The verdict when the control is known.
+
+    A leak is taken back only where the control is shown to share it; a control that rises by itself clears nothing,
+    and one that falls by itself makes no leak.
+    """
+    inside = (control.hours >= piece.hours[0]) & (control.hours <= piece.hours[-1])
+    shared = replace(control, hours=control.hours[inside], values=control.values[inside])
+    covered = shared.span >= COVERAGE_AT_LEAST * piece.span and control.coverage >= COVERAGE_AT_LEAST
+    of_control = growth_of(shared) if covered and control.problem is None else None
+    difference = growth_of(piece, shared) if of_control is not None else None
+    if of_control is None or difference is None:
+        return _noted(alone, "the control does not cover the time, or is unusable, and was not used")
+    apart = _judge(piece, difference, limit)
+    told = apart.model_copy(update={"why": f"compared with the control: {apart.why}"})
+    share = of_control.level / growth.level
+    if apart.verdict == "stable" and alone.verdict != "stable":
+        return told if _shares(growth, of_control, limit / share) else _noted(alone, "the control rises by itself")
+    if alone.verdict == "leaking" and apart.verdict == "not-proven" and _lasting(of_control):
+        return told
+    grows = growth.whole.value > limit and growth.ends_at > limit
+    if alone.verdict == "not-proven" and apart.verdict == "leaking" and grows:
+        falls = of_control.whole.value * share < -_CREDIT * limit
+        return _noted(alone, "the control falls by itself") if falls else told
+    return _noted(alone, f"what it has more than the control is {apart.verdict}")
 
 
-def _without_common(at: Array, series: Array, control_at: Array, control: Array) -> Array:
-    if len(control) < _POINTS_AT_LEAST:
-        return series
-    result: Array = series - (np.interp(at, control_at, control) - np.median(control))
-    return result
+def _shares(growth: Growth, control: Growth, limit: float) -> bool:
+    """Whether what the control takes away is common to both: lasting growth, or steps and wander at the same times."""
+    if max(rate.value for rate in control.stretches) <= _CREDIT * limit or _lasting(control):
+        return True
+    x, y = growth.increments - growth.increments.mean(), control.increments - control.increments.mean()
+    length = float(np.sqrt((x @ x) * (y @ y)))
+    return len(x) == len(y) and length > 0 and float(x @ y) / length >= _COMMON
 
 
-def _blocks(at: Array, series: Array) -> tuple[Array, Array]:
-    count = min(_BLOCKS, len(at) // 2)
-    edges = np.linspace(at[0], at[-1], count + 1)
-    index = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, count - 1)
-    filled = np.unique(index)
-    means = np.array([at[index == i].mean() for i in filled])
-    lows = np.array([np.percentile(series[index == i], 10) for i in filled])
-    return means, lows
+def _lasting(growth: Growth) -> bool:
+    return growth.without_jumps.low(_PROOF_OF_GROWTH) > 0
 
 
-def _best_fit(at: Array, values: Array) -> _Fit:
-    line = _fit(at, values, None)
-    inner = range(3, len(at) - 3)
-    stepped = [_fit(at, values, float(at[i])) for i in inner]
-    best = min(stepped, key=lambda fit: fit.bic, default=line)
-    return best if best.bic < line.bic - 10 else line
-
-
-def _fit(at: Array, values: Array, step_at: float | None) -> _Fit:
-    columns = [np.ones_like(at), at] + ([] if step_at is None else [(at >= step_at).astype(float)])
-    design = np.column_stack(columns)
-    coefficients, *_ = np.linalg.lstsq(design, values, rcond=None)
-    residuals = values - design @ coefficients
-    n, k = design.shape
-    squares = float(residuals @ residuals)
-    # Rounding must not look like certainty: a resolution of one part in a million of the level is assumed.
-    floor = n * (1e-6 * max(float(np.abs(values).max()), 1e-12)) ** 2
-    squares = max(squares, floor)
-    variance = squares / max(n - k, 1) * np.linalg.pinv(design.T @ design)[1, 1]
-    r = float(np.clip(_lag_1(residuals), 0.0, 0.95))
-    half_width = float(stats.t.ppf(0.975, max(n - k, 1)) * np.sqrt(variance * (1 + r) / (1 - r)))
-    parameters = k + (0 if step_at is None else 1)
-    bic = n * float(np.log(squares / n)) + parameters * float(np.log(n))
-    return _Fit(float(coefficients[1]), half_width, step_at, bic)
-
-
-def _lag_1(residuals: Array) -> float:
-    centred: Any = residuals - residuals.mean()
-    total = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / total if total > 0 else 0.0
-
-
-def _later_half_grows(at: Array, values: Array) -> bool:
-    later = _best_fit(at[len(at) // 2 :], values[len(at) // 2 :])
-    return later.slope - later.half_width > 0
-
-
-def _needs_hours(span: float, fit: _Fit, limit: float) -> float | None:
-    """More hours until the interval no longer holds the limit: its width shrinks with the 1.5th power of the span."""
-    distance = abs(limit - fit.slope)
-    if distance <= 0:
-        return None
-    total = span * (fit.half_width / distance) ** (2 / 3)
-    return round(total - span, 2) if span < total <= _LONGEST_HOURS else None
+def _noted(trend: Trend, note: str) -> Trend:
+    return trend.model_copy(update={"notes": [*trend.notes, note]})

@@ -148,6 +148,9 @@ def test_a_wrong_plan_is_one_line_with_its_place(release):
         ("authorize", "plan.yaml", "--rerun", "no-such"),
         ("no-such-command",),
         ("analyze", "junit", "plan.yaml"),
+        ("analyze", "soak", "no-such.csv", "--time", "t", "--value", "rss"),
+        ("analyze", "soak", "plan.yaml", "--time", "t", "--value", "rss"),
+        ("analyze", "soak", "plan.yaml", "--time", "t", "--value", "rss", "--limit-per-day", "much"),
         ("verify",),
         ("evidence", "list", "--home", "no-such"),
         ("verify", "--ledger", "--home", "service"),
@@ -169,6 +172,22 @@ def test_junit_files_are_recounted(release):
     assert ran.returncode == 0
     counts = json.loads(ran.stdout)
     assert (counts["tests"], counts["passed"], counts["failed"]) == (2, 1, 1)
+
+
+def test_a_foreign_series_is_judged(release):
+    rows = [f"{1767225600 + 60 * i},{500 + 0.05 * i + i % 7}" for i in range(72 * 60)]
+    (release / "rss.csv").write_text("\n".join(["at,rss", *rows, "later,unknown"]))
+    arguments = ("analyze", "soak", "rss.csv", "--time", "at", "--value", "rss")
+    ran = gonogo(release, *arguments, "--json")
+    assert ran.returncode == 0
+    trend = json.loads(ran.stdout)
+    assert trend["verdict"] == "leaking"
+    assert trend["slope_per_hour"] == pytest.approx(3, rel=0.01)
+    assert trend["notes"] == ["1 of 4321 rows left out: no time in column 'at'"]
+    told = gonogo(release, *arguments).stdout.splitlines()
+    assert told[0].startswith("leaking: ")
+    assert any(line.startswith("line ") for line in told)
+    assert gonogo(release, *arguments, "--control", "rss.csv").stdout.startswith("stable: compared with the control")
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:

@@ -66,7 +66,8 @@ def documents_result(**changes: Any) -> DocumentationResult:
 def soak_result(**changes: Any) -> SoakResult:
     trend = Trend(
         verdict="stable", slope_per_hour=0.0, interval_per_hour=(-0.1, 0.1), growth_per_day=0.0,
-        growth_per_day_upper=0.01, change_points=[], needs_hours=None, why="",
+        growth_per_day_upper=0.01, growth_per_day_bound=0.02, smallest_visible_per_day=0.08, coverage=1.0,
+        change_points=[], explanations=[], needs_hours=None, why="", notes=[],
     )  # fmt: skip
     values: dict[str, Any] = {
         "target": "candidate", "target_hours": 72.0, "hours_under_load": 72.5, "coverage": 1.0, "segments": 3,

@@ -44,7 +44,8 @@ def soak() -> SoakResult:
     ]
     trend = Trend(
         verdict="not-proven", slope_per_hour=12.0, interval_per_hour=(-40.0, 61.0), growth_per_day=0.9,
-        growth_per_day_upper=4.1, change_points=[], needs_hours=31.0, why="0.01 h are too few for a trend",
+        growth_per_day_upper=4.1, growth_per_day_bound=None, smallest_visible_per_day=12.0, coverage=1.0,
+        change_points=[], explanations=[], needs_hours=31.0, why="0.01 h are too few for a trend", notes=[],
     )  # fmt: skip
     return SoakResult(
         target="candidate", target_hours=0.0111, hours_under_load=0.0111, coverage=1.0, ended="complete", segments=1,
