@@ -1,4 +1,7 @@
-"""Servers of both releases, each a real process on a free port."""
+"""Servers of both releases, each a real process on a free port; Phase 4 on SQLite and on PostgreSQL.
+
+Where PostgreSQL is not installed there is SQLite alone; test_databases.py is skipped then, and says so.
+"""
 
 import os
 import socket
@@ -10,6 +13,10 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+
+from tests.integration.postgresql import Server, find_commands, running_server
+
+DATABASES = ["sqlite", "postgresql"] if find_commands() else ["sqlite"]
 
 
 @contextmanager
@@ -49,8 +56,25 @@ def phase3() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def phase4() -> Iterator[httpx.Client]:
-    with serving("phase4") as client:
+def postgresql() -> Iterator[Server]:
+    commands = find_commands()
+    assert commands is not None
+    with running_server(commands) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """URLs of new, empty databases of each kind."""
+    if request.param == "sqlite":
+        return lambda: f"sqlite:///{tmp_path_factory.mktemp('ion')}/sessions.sqlite"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_database
+
+
+@pytest.fixture(scope="session")
+def phase4(new_database: Callable[[], str]) -> Iterator[httpx.Client]:
+    with serving("phase4", ION_DATABASE_URL=new_database()) as client:
         yield client
 
 

@@ -5,15 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engines.conversation.memory import MOST_TURNS
-from engines.conversation.sessions import ClosedSession, Sessions, TurnInProgress, UnknownSession
+from engines.conversation.session import ClosedSession, TurnInProgress, UnknownSession, WrongCursor
+from engines.conversation.sessions import Sessions
 from engines.personas import Persona
 
 pytestmark = pytest.mark.phase4
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/sessions.sqlite"
+def url(new_database):
+    return new_database()
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_sessions_survive_a_restart(url, sessions):
 def test_a_users_sessions_are_listed_newest_first_and_no_one_elses(sessions):
     ids = [sessions.start("u", Persona.LUA).session_id for _ in range(3)]
     sessions.start("other", Persona.LUA)
-    listed, total = sessions.of_user("u")
-    assert [session.session_id for session in listed] == ids[::-1]
-    assert total == 3
+    page = sessions.of_user("u")
+    assert [session.session_id for session in page.sessions] == ids[::-1]
+    assert (page.total, page.active, page.following) == (3, 3, None)
     assert sessions.active() == 4
