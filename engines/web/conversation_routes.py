@@ -31,7 +31,15 @@ from engines.web.schemas import UserId
 
 _OTHER_USER = "X-User-Id names another user"
 SessionId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Cursor = Annotated[str | None, Query(max_length=200, description="The next_cursor of the page before.")]
+Cursor = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="The next_cursor of the page before.",
+        json_schema_extra={"format": "cursor"},
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=MOST_LISTED)]
 
 

@@ -3,30 +3,26 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from engines.personas import Persona
-from engines.web.schemas import Message, RequestBody, UserId
+from engines.web.schemas import Message, RequestBody, UserId, example
 
 _SESSION = "2nN0cZ1qk7yC3wLxq8bVfE5hT9uRjKaM"
 _AT, _LATER = "2025-10-22T14:00:00Z", "2025-10-23T14:00:00Z"
-
-
-def _example(**values: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class StartOptions(BaseModel):
     """How long a session lives without a turn, and whether it remembers more than the last turns."""
 
     session_ttl_hours: Annotated[float, Field(ge=0.01, le=168, examples=[24])] = 24.0
-    use_context_memory: bool = True
+    use_context_memory: StrictBool = True
 
 
 class StartRequest(RequestBody):
     """Open a session with a persona."""
 
-    model_config = _example(user_id="user-00001", persona_id="Elro", options={"session_ttl_hours": 24})
+    model_config = example(user_id="user-00001", persona_id="Elro", options={"session_ttl_hours": 24})
 
     user_id: UserId
     persona_id: Persona
@@ -36,7 +32,7 @@ class StartRequest(RequestBody):
 class TurnRequest(RequestBody):
     """Say something in a session."""
 
-    model_config = _example(user_message="How do I split this Python service?", metadata={"source": "web"})
+    model_config = example(user_message="How do I split this Python service?", metadata={"source": "web"})
 
     user_message: Message
 
@@ -44,15 +40,15 @@ class TurnRequest(RequestBody):
 class CloseRequest(RequestBody):
     """Close a session; without ``save_conversation`` what was said is removed."""
 
-    model_config = _example(save_conversation=True)
+    model_config = example(save_conversation=True)
 
-    save_conversation: bool = True
+    save_conversation: StrictBool = True
 
 
 class Started(BaseModel):
     """An open session."""
 
-    model_config = _example(
+    model_config = example(
         session_id=_SESSION,
         user_id="user-00001",
         persona_id="Elro",
@@ -74,7 +70,7 @@ class Started(BaseModel):
 class TurnTaken(BaseModel):
     """A persona's answer; ``context_used`` is what was really used."""
 
-    model_config = _example(
+    model_config = example(
         turn_number=2,
         session_id=_SESSION,
         response_text="1. What we know: database. 2. earlier you spoke of service, split. You named Python.",
@@ -111,7 +107,7 @@ class ContextMemory(BaseModel):
 class SessionDetail(BaseModel):
     """A session with its turns and memory."""
 
-    model_config = _example(
+    model_config = example(
         session_id=_SESSION,
         user_id="user-00001",
         persona_id="Elro",
@@ -146,7 +142,7 @@ class SessionDetail(BaseModel):
 class Closed(BaseModel):
     """A closed session and its summary."""
 
-    model_config = _example(
+    model_config = example(
         session_id=_SESSION,
         closed_at=_AT,
         summary={
@@ -178,7 +174,7 @@ class Listed(BaseModel):
 class SessionList(BaseModel):
     """A page of a user's sessions, newest first; the counts are of all pages, ``next_cursor`` is None on the last."""
 
-    model_config = _example(
+    model_config = example(
         user_id="user-00001",
         sessions=[
             {

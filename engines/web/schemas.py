@@ -3,10 +3,10 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool
 
 from engines.personas import Persona
-from engines.resonance_key import validate
+from engines.resonance_key import DEFAULT_KEY, validate
 
 _LARGEST_METADATA_BYTES = 20_000
 
@@ -17,8 +17,8 @@ Message = Annotated[
 ]
 
 
-def _valid_key(text: str | None) -> str | None:
-    if text is not None and not validate(text):
+def _valid_key(text: str) -> str:
+    if not validate(text):
         raise ValueError("expected tone-pace-intent, such as calm-medium-learning")
     return text
 
@@ -35,7 +35,15 @@ def _few(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return metadata
 
 
-ExplicitKey = Annotated[str | None, AfterValidator(_valid_key)]
+ExplicitKey = Annotated[
+    Annotated[
+        str,
+        AfterValidator(_valid_key),
+        Field(json_schema_extra={"format": "resonance-key"}, examples=[str(DEFAULT_KEY)]),
+    ]
+    | None,
+    Field(description="tone-pace-intent; one that is not valid is refused."),
+]
 Metadata = Annotated[
     dict[str, JsonValue],
     AfterValidator(_few),
@@ -63,11 +71,24 @@ class Options(BaseModel):
     """How much to answer."""
 
     top_k: Annotated[int, Field(ge=1, le=4)] = 3
-    include_explanation: bool = True
+    include_explanation: StrictBool = True
+
+
+def example(**values: Any) -> ConfigDict:
+    """What the description of a model shows as an example of it."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class RecommendRequest(RequestBody):
     """Who asks what; the moment is given as a key, as parts, or is read out of the question."""
+
+    model_config = example(
+        user_id="user-00001",
+        query="How do I plan the next sprint?",
+        context={"tone": "calm", "pace": "medium", "intent": "planning"},
+        options={"top_k": 3},
+        metadata={"source": "web"},
+    )
 
     user_id: UserId
     query: Message
@@ -79,13 +100,17 @@ class RecommendRequest(RequestBody):
 class CompareRequest(RequestBody):
     """Who asks what."""
 
+    model_config = example(user_id="user-00001", query="How do I fix this bug?", include_legacy=True)
+
     user_id: UserId
     query: Message
-    include_legacy: bool = True
+    include_legacy: StrictBool = True
 
 
 class FeedbackRequest(RequestBody):
     """How the answer to a recommendation was, from -1 to 1."""
+
+    model_config = example(user_id="user-00001", recommendation_id="NdbPDvZArBfI", rating=0.5)
 
     user_id: UserId
     recommendation_id: Annotated[str, Field(min_length=1, max_length=64)]
@@ -94,6 +119,8 @@ class FeedbackRequest(RequestBody):
 
 class ProcessRequest(RequestBody):
     """A message to be answered at once, without a session."""
+
+    model_config = example(user_input="How do I start?", resonance_key="calm-medium-learning")
 
     user_input: Message
     user_id: UserId = "anonymous"
