@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -21,16 +22,26 @@ DATABASES = ["sqlite", "postgresql"] if find_commands() else ["sqlite"]
 
 @contextmanager
 def serving(release: str, **env: str) -> Iterator[httpx.Client]:
+    with started(release, **env) as (client, _):
+        yield client
+
+
+@contextmanager
+def started(
+    release: str, log: Path | None = None, **env: str
+) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]"]]:
+    """A server that is ready, and its process; what it logs goes to the file ``log``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     argv = [sys.executable, "-m", "engines.api", "--release", release, "--port", str(port)]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ION_")}
-    process = subprocess.Popen(argv, env=clean | env, stderr=subprocess.DEVNULL)
+    with (log or Path(os.devnull)).open("wb") as errors:
+        process = subprocess.Popen(argv, env=clean | env, stderr=errors)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
             _wait_until_ready(client, process)
-            yield client
+            yield client, process
     finally:
         process.terminate()
         process.wait(20)
