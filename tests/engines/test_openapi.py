@@ -1,4 +1,4 @@
-"""Schemathesis over the OpenAPI document of real servers: no server error, and nothing that the document does not say."""
+"""Schemathesis over the OpenAPI document of real servers: no server error, nothing the document does not say."""
 
 import os
 import subprocess
