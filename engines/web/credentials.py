@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engines.recommendation.bounded import Bounded
 
@@ -34,15 +34,15 @@ def _digest(key: str) -> bytes:
 class RateLimit:
     """A bucket for each client that holds a minute's requests and fills evenly; of 10,000 clients at most."""
 
-    def __init__(self, per_minute: int | None) -> None:
-        self._most = per_minute
+    def __init__(self, per_minute: int | None, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._now_s = per_minute, now_s
         self._buckets: Bounded[str, tuple[float, float]] = Bounded(_REMEMBERED_CLIENTS)
 
     def wait_s(self, client: str) -> int:
         """Whole seconds after which the client may ask again; 0 when it may now."""
         if self._most is None:
             return 0
-        now = time.monotonic()
+        now = self._now_s()
         tokens, at = self._buckets.get(client) or (float(self._most), now)
         tokens = min(float(self._most), tokens + (now - at) * self._most / 60)
         allowed = tokens >= 1

@@ -72,6 +72,7 @@ def postgresql() -> Iterator[Server]:
     assert commands is not None
     with running_server(commands) as server:
         yield server
+        server.kill()  # nothing of it is kept: the checkpoint of an orderly end would take seconds
 
 
 @pytest.fixture(scope="session", params=DATABASES)
