@@ -24,6 +24,7 @@ from engines.web.conversation_routes import conversation_routes
 from engines.web.gate import Gate
 from engines.web.health_routes import health_routes, watch
 from engines.web.observability import SWEPT
+from engines.web.persona_routes import persona_routes
 from engines.web.problems import GATE_STATUSES, documented, handle_errors
 from engines.web.recommend_routes import recommend_routes, recommender
 
@@ -72,7 +73,7 @@ def application(settings: Settings) -> ASGIApp:
     )
     handle_errors(app)
     app.include_router(health_routes(version, sessions, ensemble))
-    routes = [recommend_routes(recommender(ensemble, settings.faults))]
+    routes = [persona_routes(), recommend_routes(recommender(ensemble, settings.faults))]
     if sessions is not None:
         watch(sessions, texts)
         turns = TurnTaker(sessions, texts)
