@@ -49,23 +49,23 @@ class Sessions:
 
     def __init__(self, database_url: str | None = None, pool_size: int = DEFAULT_POOL_SIZE) -> None:
         self._folder = None if database_url else Path(tempfile.mkdtemp(prefix="ion-"))
-        self._engine = open_database(database_url or f"sqlite:///{self._folder}/sessions.sqlite", pool_size)
-        create_tables(self._engine)
+        self.engine = open_database(database_url or f"sqlite:///{self._folder}/sessions.sqlite", pool_size)
+        create_tables(self.engine)
 
     def close(self) -> None:
         """Close the connections, and remove a database that was only this process's own."""
-        self._engine.dispose()
+        self.engine.dispose()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def ready(self) -> None:
         """Ask the database something."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             connection.execute(select(sessions.c.session_id).limit(1)).all()
 
     def pool(self) -> PoolUse:
         """How many connections there are and are in use; asks the pool, not the database."""
-        return pool_use(self._engine)
+        return pool_use(self.engine)
 
     def start(
         self, user_id: str, persona: Persona, ttl_hours: float = DEFAULT_TTL_HOURS, *, uses_memory: bool = True
@@ -84,19 +84,19 @@ class Sessions:
             "ttl_s": round(ttl.total_seconds()),
             "uses_memory": uses_memory,
         }
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(insert(sessions).values(**values))
             return _read(connection, session_id, None)
 
     def get(self, session_id: str, user_id: str | None = None) -> Session:
         """A session that has not expired; with ``user_id`` only this user's. Raises UnknownSession."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return live(_read(connection, session_id, user_id))
 
     def turns(self, session_id: str) -> list[StoredTurn]:
         """The turns of a session, first to last; at most ten."""
         query = select(turns).where(turns.c.session_id == session_id).order_by(turns.c.number)
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return [turn_of(row) for row in connection.execute(query)]
 
     def add_turn(self, session: Session, user_message: str, response_text: str) -> StoredTurn:
@@ -114,7 +114,7 @@ class Sessions:
             .where(_open(now))
             .values(turn_count=number, last_activity=now, expires_at=now + session.ttl)
         )
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             if connection.execute(moved).rowcount != 1:
                 raise TurnInProgress
             texts = {"user_message": user_message, "response_text": response_text}
@@ -128,7 +128,7 @@ class Sessions:
         """
         now = datetime.now(UTC)
         self.get(session_id, user_id)
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             # First, so that no turn can come between this and the removal of all turns.
             connection.execute(
                 update(sessions).where(sessions.c.session_id == session_id, _open(now)).values(closed_at=now)
@@ -146,7 +146,7 @@ class Sessions:
             same_time = and_(sessions.c.created_at == at, sessions.c.session_id < session_id)
             newest = newest.where(or_(sessions.c.created_at < at, same_time))
         counted = select(func.count()).select_from(sessions).where(mine)
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             found = [session_of(row) for row in connection.execute(newest.limit(limit + 1))]
             total = connection.execute(counted).scalar_one()
             active = connection.execute(counted.where(_open(datetime.now(UTC)))).scalar_one()
@@ -156,7 +156,7 @@ class Sessions:
     def active(self) -> int:
         """How many sessions are open and have not expired."""
         query = select(func.count()).select_from(sessions).where(_open(datetime.now(UTC)))
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(query).scalar_one()
 
     def sweep(self, now: datetime | None = None) -> int:
@@ -168,7 +168,7 @@ class Sessions:
         some = select(sessions.c.session_id).where(gone).limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)
         removed = 0
         while True:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 ids = connection.execute(some).scalars().all()
                 connection.execute(delete(turns).where(turns.c.session_id.in_(ids)))
                 removed += connection.execute(delete(sessions).where(sessions.c.session_id.in_(ids))).rowcount

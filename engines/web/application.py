@@ -72,7 +72,7 @@ def application(settings: Settings) -> ASGIApp:
         redirect_slashes=False,
     )
     handle_errors(app)
-    app.include_router(health_routes(version, sessions, ensemble))
+    app.include_router(health_routes(version, sessions, (lambda: ensemble.model.version) if ensemble else None))
     routes = [persona_routes(), recommend_routes(recommender(ensemble, settings.faults))]
     if sessions is not None:
         watch(sessions, texts)

@@ -1,5 +1,6 @@
 """Whether the service lives, whether it may be given traffic, and what it measures of itself."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from math import nan
 from typing import Annotated
@@ -14,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engines.conversation.sessions import Sessions
 from engines.conversation.text_source import TextSource
-from engines.recommendation.ensemble import Ensemble
 from engines.web.observability import CIRCUIT, POOL_IN_USE, POOL_SIZE, SESSIONS
 from engines.web.problems import GATE_STATUSES, documented
 
@@ -45,8 +45,8 @@ class Phase4Health(BaseModel):
     timestamp: datetime
 
 
-def health_routes(version: str, sessions: Sessions | None, ensemble: Ensemble | None) -> APIRouter:
-    """Health and metrics of a release; ``sessions`` and ``ensemble`` are None in Phase 3."""
+def health_routes(version: str, sessions: Sessions | None, model_version: Callable[[], str] | None) -> APIRouter:
+    """Health and metrics of a release; Phase 3 has no ``sessions`` and no model, whose version may change."""
     routes = APIRouter()
 
     @routes.get("/health", tags=["health"])
@@ -56,8 +56,8 @@ def health_routes(version: str, sessions: Sessions | None, ensemble: Ensemble | 
     @routes.get("/health/ready", tags=["health"], responses={503: {"model": Health}})
     async def ready(response: Response) -> Health:
         components = {"router": "ready"}
-        if ensemble is not None:
-            components["model"] = ensemble.model.version
+        if model_version is not None:
+            components["model"] = model_version()
         if sessions is not None:
             components["database"] = await _database(sessions)
         down = "down" in components.values()
@@ -68,7 +68,7 @@ def health_routes(version: str, sessions: Sessions | None, ensemble: Ensemble | 
     async def phase4_health() -> Phase4Health:
         conversations = sessions is not None and await _database(sessions) == "ready"
         features = Features(
-            recommendations_available=ensemble is not None,
+            recommendations_available=model_version is not None,
             conversations_available=conversations,
             # Who gets which version is decided by the router in front of both, never in here.
             ab_testing_enabled=False,
