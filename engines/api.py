@@ -8,6 +8,7 @@ import os
 import sys
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from engines import SERVICE, VERSIONS
 from engines.faults import FaultsRefused
@@ -15,7 +16,8 @@ from engines.settings import WrongSettings, read_settings
 from engines.web.application import application
 from engines.web.observability import log_as_json
 
-_DRAIN_S = 5
+# A turn waits at most 5 s for its session and 2 s for its text; whoever stops this server gives it 10 s.
+_DRAIN_S = 8
 
 
 def main() -> None:
@@ -30,6 +32,9 @@ def main() -> None:
         app = application(read_settings(arguments.release))
     except (WrongSettings, FaultsRefused, OSError, ValueError) as error:
         print(f"ion-mentoring: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SQLAlchemyError as error:
+        print(f"ion-mentoring: the database cannot be used: {str(error).splitlines()[0]}", file=sys.stderr)
         sys.exit(2)
     uvicorn.run(
         app,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engines.conversation.database import DEFAULT_POOL_SIZE, check_url
+from engines.conversation.text_source import TextApi
 from engines.faults import Faults, read_faults
 
 Release = Literal["phase3", "phase4"]
@@ -25,7 +27,8 @@ class Settings:
     api_keys: tuple[str, ...]
     requests_per_minute: int | None
     database_url: str | None
-    text_api_url: str | None
+    database_pool_size: int
+    text_api: TextApi | None
     data: Path
     faults: Faults
 
@@ -36,16 +39,40 @@ def read_settings(release: Release) -> Settings:
     keys = tuple(key.strip() for key in os.environ.get("ION_API_KEYS", "").split(",") if key.strip())
     if production and not keys:
         raise WrongSettings("ION_ENV is production and ION_API_KEYS names no key: everybody would be let in")
-    limit = os.environ.get("ION_RATE_LIMIT_PER_MINUTE")
-    if limit is not None and not (limit.isdigit() and int(limit) > 0):
-        raise WrongSettings(f"ION_RATE_LIMIT_PER_MINUTE={limit!r}: expected a whole number above 0")
     return Settings(
         release=release,
         production=production,
         api_keys=keys,
-        requests_per_minute=int(limit) if limit else None,
-        database_url=os.environ.get("ION_DATABASE_URL"),
-        text_api_url=os.environ.get("ION_TEXT_API_URL"),
+        requests_per_minute=_number("ION_RATE_LIMIT_PER_MINUTE"),
+        database_url=_database_url(),
+        database_pool_size=_number("ION_DATABASE_POOL_SIZE", at_most=100) or DEFAULT_POOL_SIZE,
+        text_api=_text_api(),
         data=Path(os.environ.get("ION_DATA") or _DATA),
         faults=read_faults(os.environ.get("ION_FAULTS", ""), production=production),
     )
+
+
+def _number(name: str, at_most: int = 1_000_000) -> int | None:
+    text = os.environ.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= at_most):
+        raise WrongSettings(f"{name}={text!r}: expected a whole number from 1 to {at_most}")
+    return int(text)
+
+
+def _database_url() -> str | None:
+    url = os.environ.get("ION_DATABASE_URL")
+    try:
+        return check_url(url) if url else None
+    except ValueError as error:
+        raise WrongSettings(f"ION_DATABASE_URL: {error}") from error
+
+
+def _text_api() -> TextApi | None:
+    url = os.environ.get("ION_TEXT_API_URL")
+    if not url:
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise WrongSettings("ION_TEXT_API_URL: expected a URL that begins with http:// or https://")
+    return TextApi(url, os.environ.get("ION_TEXT_API_KEY") or None, os.environ.get("ION_TEXT_MODEL") or TextApi.model)

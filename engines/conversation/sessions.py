@@ -1,241 +1,206 @@
 """Sessions of conversations in SQL: sliding expiry, three states, ids that cannot be guessed."""
 
+import base64
+import binascii
 import secrets
 import shutil
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    ForeignKey,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
-from engines.conversation.memory import MOST_TURNS, Turn
+from engines.conversation.database import (
+    DEFAULT_POOL_SIZE,
+    PoolUse,
+    create_tables,
+    open_database,
+    pool_use,
+    sessions,
+    turns,
+)
+from engines.conversation.memory import MOST_TURNS
+from engines.conversation.session import (
+    ClosedSession,
+    Page,
+    Session,
+    StoredTurn,
+    TurnInProgress,
+    UnknownSession,
+    WrongCursor,
+    live,
+    session_of,
+    turn_of,
+)
 from engines.personas import Persona
 
 DEFAULT_TTL_HOURS = 24.0
 MOST_LISTED = 100
-
-_metadata = MetaData()
-_sessions = Table(
-    "ion_sessions",
-    _metadata,
-    Column("session_id", String(64), primary_key=True),
-    Column("user_id", String(128), nullable=False, index=True),
-    Column("persona", String(16), nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("last_activity", DateTime(timezone=True), nullable=False),
-    Column("expires_at", DateTime(timezone=True), nullable=False),
-    Column("closed_at", DateTime(timezone=True)),
-    Column("turn_count", Integer, nullable=False),
-    Column("ttl_s", Integer, nullable=False),
-)
-_turns = Table(
-    "ion_turns",
-    _metadata,
-    Column("session_id", ForeignKey("ion_sessions.session_id"), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("user_message", Text, nullable=False),
-    Column("response_text", Text, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False),
-)
-
-
-class UnknownSession(Exception):
-    """There is no such session for this user, or it has expired."""
-
-
-class ClosedSession(Exception):
-    """The session was closed, or has had its ten turns."""
-
-
-class TurnInProgress(Exception):
-    """Another turn of the same session was stored meanwhile."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """A session as it is now; ``state`` is active, completed or expired."""
-
-    session_id: str
-    user_id: str
-    persona: Persona
-    created_at: datetime
-    last_activity: datetime
-    expires_at: datetime
-    closed_at: datetime | None
-    turn_count: int
-
-    @property
-    def state(self) -> str:
-        """Closed sessions stay completed; others expire."""
-        if self.closed_at is not None:
-            return "completed"
-        return "expired" if self.expires_at <= datetime.now(UTC) else "active"
+# An expired session is shown as such in its user's list for a day, and then gone.
+_KEPT_EXPIRED = timedelta(hours=24)
+_SWEPT_AT_ONCE = 500
 
 
 class Sessions:
-    """The store. Safe for several threads and processes on one database."""
+    """The store. Safe for several threads and processes on one database.
 
-    def __init__(self, database_url: str | None = None) -> None:
+    Every method raises SQLAlchemyError when the database does not answer.
+    """
+
+    def __init__(self, database_url: str | None = None, pool_size: int = DEFAULT_POOL_SIZE) -> None:
         self._folder = None if database_url else Path(tempfile.mkdtemp(prefix="ion-"))
-        self._engine = _open(database_url or f"sqlite:///{self._folder}/sessions.sqlite")
-        _metadata.create_all(self._engine)
+        self.engine = open_database(database_url or f"sqlite:///{self._folder}/sessions.sqlite", pool_size)
+        create_tables(self.engine)
 
     def close(self) -> None:
         """Close the connections, and remove a database that was only this process's own."""
-        self._engine.dispose()
+        self.engine.dispose()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def ready(self) -> bool:
-        """Ask the database something. Raises SQLAlchemyError when it does not answer."""
-        with self._engine.connect() as connection:
-            return bool(connection.execute(select(1)).scalar_one() == 1)
+    def ready(self) -> None:
+        """Ask the database something."""
+        with self.engine.connect() as connection:
+            connection.execute(select(sessions.c.session_id).limit(1)).all()
 
-    def start(self, user_id: str, persona: Persona, ttl_hours: float = DEFAULT_TTL_HOURS) -> Session:
+    def pool(self) -> PoolUse:
+        """How many connections there are and are in use; asks the pool, not the database."""
+        return pool_use(self.engine)
+
+    def start(
+        self, user_id: str, persona: Persona, ttl_hours: float = DEFAULT_TTL_HOURS, *, uses_memory: bool = True
+    ) -> Session:
         """Open a session."""
-        now, session_id = datetime.now(UTC), secrets.token_urlsafe(24)
+        now, session_id, ttl = datetime.now(UTC), secrets.token_urlsafe(24), timedelta(hours=ttl_hours)
         values = {
             "session_id": session_id,
             "user_id": user_id,
             "persona": persona.value,
             "created_at": now,
             "last_activity": now,
-            "expires_at": now + timedelta(hours=ttl_hours),
+            "expires_at": now + ttl,
             "closed_at": None,
             "turn_count": 0,
-            "ttl_s": round(ttl_hours * 3600),
+            "ttl_s": round(ttl.total_seconds()),
+            "uses_memory": uses_memory,
         }
-        with self._engine.begin() as connection:
-            connection.execute(insert(_sessions).values(**values))
-            return _session(_row(connection, session_id, None))
+        with self.engine.begin() as connection:
+            connection.execute(insert(sessions).values(**values))
+            return _read(connection, session_id, None)
 
     def get(self, session_id: str, user_id: str | None = None) -> Session:
         """A session that has not expired; with ``user_id`` only this user's. Raises UnknownSession."""
-        with self._engine.connect() as connection:
-            return _live(_session(_row(connection, session_id, user_id)))
+        with self.engine.connect() as connection:
+            return live(_read(connection, session_id, user_id))
 
-    def turns(self, session_id: str) -> list[Turn]:
-        """The turns of a session, first to last."""
-        query = select(_turns).where(_turns.c.session_id == session_id).order_by(_turns.c.number)
-        with self._engine.connect() as connection:
-            return [Turn(r.number, r.user_message, r.response_text) for r in connection.execute(query)]
+    def turns(self, session_id: str) -> list[StoredTurn]:
+        """The turns of a session, first to last; at most ten."""
+        query = select(turns).where(turns.c.session_id == session_id).order_by(turns.c.number)
+        with self.engine.connect() as connection:
+            return [turn_of(row) for row in connection.execute(query)]
 
-    def add_turn(self, session: Session, user_message: str, response_text: str) -> Turn:
+    def add_turn(self, session: Session, user_message: str, response_text: str) -> StoredTurn:
         """Store the turn that follows those of ``session`` as it was read, and move its expiry on.
 
-        Raises TurnInProgress when another turn came between, ClosedSession when there may be no more.
+        Raises TurnInProgress when another turn came between, ClosedSession when there may be no more: closed, expired
+        or full. Of several who add the same turn the database lets one through, in whichever processes they are.
         """
         now, number = datetime.now(UTC), session.turn_count + 1
         if session.state != "active" or number > MOST_TURNS:
             raise ClosedSession
-        same = (
-            (_sessions.c.session_id == session.session_id)
-            & (_sessions.c.turn_count == session.turn_count)
-            & _sessions.c.closed_at.is_(None)
+        moved = (
+            update(sessions)
+            .where(sessions.c.session_id == session.session_id, sessions.c.turn_count == session.turn_count)
+            .where(_open(now))
+            .values(turn_count=number, last_activity=now, expires_at=now + session.ttl)
         )
-        try:
-            with self._engine.begin() as connection:
-                row = _row(connection, session.session_id, None)
-                expires = now + timedelta(seconds=row.ttl_s)
-                moved = update(_sessions).where(same)
-                moved = moved.values(turn_count=number, last_activity=now, expires_at=expires)
-                if connection.execute(moved).rowcount != 1:
-                    raise TurnInProgress
-                values = {"session_id": session.session_id, "number": number, "at": now}
-                texts = {"user_message": user_message, "response_text": response_text}
-                connection.execute(insert(_turns).values(**values, **texts))
-        except IntegrityError as error:
-            raise TurnInProgress from error
-        return Turn(number, user_message, response_text)
+        with self.engine.begin() as connection:
+            if connection.execute(moved).rowcount != 1:
+                raise TurnInProgress
+            texts = {"user_message": user_message, "response_text": response_text}
+            connection.execute(insert(turns).values(session_id=session.session_id, number=number, at=now, **texts))
+        return StoredTurn(number, user_message, response_text, now)
 
-    def finish(self, session_id: str, user_id: str | None = None) -> Session:
-        """Close a session; closing it twice is fine. Raises UnknownSession."""
-        session = self.get(session_id, user_id)
-        if session.closed_at is None:
-            with self._engine.begin() as connection:
-                closed = update(_sessions).where(_sessions.c.session_id == session_id)
-                connection.execute(closed.values(closed_at=datetime.now(UTC)))
+    def finish(self, session_id: str, user_id: str | None = None, *, keep_turns: bool = True) -> Session:
+        """Close a session; closing it twice changes nothing. Raises UnknownSession.
+
+        Without ``keep_turns`` what was said is removed; how many turns there were is kept.
+        """
+        now = datetime.now(UTC)
+        self.get(session_id, user_id)
+        with self.engine.begin() as connection:
+            # First, so that no turn can come between this and the removal of all turns.
+            connection.execute(
+                update(sessions).where(sessions.c.session_id == session_id, _open(now)).values(closed_at=now)
+            )
+            if not keep_turns:
+                connection.execute(delete(turns).where(turns.c.session_id == session_id))
         return self.get(session_id, user_id)
 
-    def of_user(self, user_id: str) -> tuple[list[Session], int]:
-        """The newest 100 sessions of a user, and how many there are."""
-        mine = _sessions.c.user_id == user_id
-        newest = select(_sessions).where(mine).order_by(_sessions.c.created_at.desc()).limit(MOST_LISTED)
-        with self._engine.connect() as connection:
-            total = connection.execute(select(func.count()).select_from(_sessions).where(mine)).scalar_one()
-            return [_session(row) for row in connection.execute(newest)], total
+    def of_user(self, user_id: str, limit: int = MOST_LISTED, after: str | None = None) -> Page:
+        """A page of a user's sessions, newest first. Raises WrongCursor for an ``after`` that no page gave."""
+        mine = sessions.c.user_id == user_id
+        newest = select(sessions).where(mine).order_by(sessions.c.created_at.desc(), sessions.c.session_id.desc())
+        if after is not None:
+            at, session_id = _decoded(after)
+            same_time = and_(sessions.c.created_at == at, sessions.c.session_id < session_id)
+            newest = newest.where(or_(sessions.c.created_at < at, same_time))
+        counted = select(func.count()).select_from(sessions).where(mine)
+        with self.engine.connect() as connection:
+            found = [session_of(row) for row in connection.execute(newest.limit(limit + 1))]
+            total = connection.execute(counted).scalar_one()
+            active = connection.execute(counted.where(_open(datetime.now(UTC)))).scalar_one()
+        shown = tuple(found[:limit])
+        return Page(shown, total, active, _encoded(shown[-1]) if len(found) > limit else None)
 
     def active(self) -> int:
         """How many sessions are open and have not expired."""
-        query = select(func.count()).select_from(_sessions).where(_sessions.c.closed_at.is_(None))
-        with self._engine.connect() as connection:
-            return connection.execute(query.where(_sessions.c.expires_at > datetime.now(UTC))).scalar_one()
+        query = select(func.count()).select_from(sessions).where(_open(datetime.now(UTC)))
+        with self.engine.connect() as connection:
+            return connection.execute(query).scalar_one()
+
+    def sweep(self, now: datetime | None = None) -> int:
+        """Remove what expired more than a day ago, 500 at a time, and say how many sessions that were.
+
+        Several processes may sweep at the same time: none waits for rows that another one removes.
+        """
+        gone = sessions.c.expires_at < (now or datetime.now(UTC)) - _KEPT_EXPIRED
+        some = select(sessions.c.session_id).where(gone).limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)
+        removed = 0
+        while True:
+            with self.engine.begin() as connection:
+                ids = connection.execute(some).scalars().all()
+                connection.execute(delete(turns).where(turns.c.session_id.in_(ids)))
+                removed += connection.execute(delete(sessions).where(sessions.c.session_id.in_(ids))).rowcount
+            if len(ids) < _SWEPT_AT_ONCE:
+                return removed
 
 
-def _open(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=5, max_overflow=5, pool_timeout=5, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": 5})
-
-    @event.listens_for(engine, "connect")
-    def _set_up(connection: object, _record: object) -> None:
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
-
-    return engine
+def _open(now: datetime) -> ColumnElement[bool]:
+    return and_(sessions.c.closed_at.is_(None), sessions.c.expires_at > now)
 
 
-def _row(connection: Connection, session_id: str, user_id: str | None) -> Row[tuple[object, ...]]:
-    query = select(_sessions).where(_sessions.c.session_id == session_id)
+def _read(connection: Connection, session_id: str, user_id: str | None) -> Session:
+    query = select(sessions).where(sessions.c.session_id == session_id)
     if user_id is not None:
-        query = query.where(_sessions.c.user_id == user_id)
+        query = query.where(sessions.c.user_id == user_id)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownSession
-    return row
+    return session_of(row)
 
 
-def _session(row: Row[tuple[object, ...]]) -> Session:
-    return Session(
-        session_id=row.session_id,
-        user_id=row.user_id,
-        persona=Persona(row.persona),
-        created_at=_utc(row.created_at),
-        last_activity=_utc(row.last_activity),
-        expires_at=_utc(row.expires_at),
-        closed_at=None if row.closed_at is None else _utc(row.closed_at),
-        turn_count=row.turn_count,
-    )
+def _encoded(session: Session) -> str:
+    text = f"{session.created_at.isoformat()} {session.session_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def _utc(at: datetime) -> datetime:
-    """SQLite gives times back without their zone."""
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _live(session: Session) -> Session:
-    if session.state == "expired":
-        raise UnknownSession
-    return session
+def _decoded(cursor: str) -> tuple[datetime, str]:
+    try:
+        at, _, session_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").partition(" ")
+        when = datetime.fromisoformat(at)
+    except (ValueError, OverflowError, binascii.Error) as error:
+        raise WrongCursor from error
+    if when.tzinfo is None or not session_id.isprintable():
+        raise WrongCursor
+    return when.astimezone(UTC), session_id

@@ -1,126 +1,152 @@
 """The text of an answer: an OpenAI-compatible API while it works, a local template of the persona when it does not."""
 
 import asyncio
-import time
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
+from enum import StrEnum
 
 import httpx
 import stamina
+from circuitbreaker import CircuitBreaker
 
-from engines.conversation.memory import Context
-from engines.personas import CHARACTERS, Persona
+from engines.conversation.memory import Context, Used
+from engines.conversation.prompt import ANSWER_TOKENS, Messages, prompt
+from engines.conversation.templates import template, write
+from engines.personas import Persona
+
+__all__ = ["Reason", "Text", "TextApi", "TextSource", "template"]
 
 DEADLINE_S = 2.0
 _ATTEMPT_S = 1.0
 _ATTEMPTS = 2
 _FAILURES_TO_OPEN = 5
-_OPEN_S = 10.0
-_MOST_CHARACTERS = 8000
+_OPEN_S = 10
+_MOST_CONNECTIONS = 50
+_MOST_CHARACTERS = 4000
+_LARGEST_ANSWER_BYTES = 1_000_000
+
+
+class Reason(StrEnum):
+    """Why the API did not write a text: fixed words, which say nothing of where it is and how it failed inside."""
+
+    NONE = ""
+    NOT_CONFIGURED = "no API is configured"
+    OPEN = "the API failed too often"
+    LATE = "the API did not answer in time"
+    UNREACHABLE = "the API could not be reached"
+    REFUSED = "the API refused the request"
+    UNUSABLE = "the API's answer was of no use"
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text and where it came from: ``api`` or ``template``; ``why`` says what kept the API from answering."""
+    """A text, where it came from (``api`` or ``template``), why not from the API, and what of the context it used."""
 
     text: str
     source: str
-    why: str = ""
+    why: Reason
+    used: Used
 
 
-class _Unusable(Exception):
-    """The API answered, and the answer is of no use."""
+@dataclass(frozen=True)
+class TextApi:
+    """Where texts are asked for: ``url`` is what ``/v1/chat/completions`` is appended to."""
+
+    url: str
+    key: str | None = None
+    model: str = "ion-text"
+
+
+class _Failed(Exception):
+    """No usable text came of an attempt; ``again`` tells whether another attempt can be of use."""
+
+    def __init__(self, reason: Reason, *, again: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.again = reason, again
 
 
 class TextSource:
-    """Asks the API with a deadline over everything; after five failures in a row it is left alone for 10 s."""
+    """Asks the API with a deadline over everything; after five failures in a row it is left alone for 10 s.
 
-    def __init__(self, url: str | None, model: str = "ion-text") -> None:
-        self._url = url.rstrip("/") if url else None
-        self._model = model
-        self._client = httpx.AsyncClient(timeout=_ATTEMPT_S, trust_env=False, limits=httpx.Limits(max_connections=50))
-        self._failures = 0
-        self._closed_until_s = 0.0
+    After these 10 s requests are let through again, and one more failure opens the circuit once more.
+    """
+
+    def __init__(self, api: TextApi | None) -> None:
+        self._api = api
+        headers = {"Authorization": f"Bearer {api.key}"} if api and api.key else {}
+        limits = httpx.Limits(max_connections=_MOST_CONNECTIONS)
+        self._client = httpx.AsyncClient(timeout=_ATTEMPT_S, trust_env=False, limits=limits, headers=headers)
+        self.circuit = CircuitBreaker(_FAILURES_TO_OPEN, _OPEN_S, expected_exception=_Failed, name="text API")
 
     async def answer(self, persona: Persona, context: Context, message: str) -> Text:
         """A text for the message, within about 2 s whatever the API does."""
-        if self._url is None:
-            return Text(template(persona, context, message), "template", "no API is configured")
-        if time.monotonic() < self._closed_until_s:
-            return Text(template(persona, context, message), "template", "the API failed too often")
+        if self._api is None:
+            why = Reason.NOT_CONFIGURED
+        elif self.circuit.opened:
+            why = Reason.OPEN
+        else:
+            try:
+                text = await self.circuit.call_async(self._ask, self._api, prompt(persona, context, message))
+                return Text(text, "api", Reason.NONE, context.used)
+            except _Failed as failed:
+                why = failed.reason
+        text, used = write(persona, context, message)
+        return Text(text, "template", why, used)
+
+    async def _ask(self, api: TextApi, messages: Messages) -> str:
+        """Raises _Failed for whatever keeps the API from writing a text."""
+        body = {"model": api.model, "messages": messages, "max_tokens": ANSWER_TOKENS}
+        url = f"{api.url.rstrip('/')}/v1/chat/completions"
         try:
             async with asyncio.timeout(DEADLINE_S):
-                text = await self._ask(_prompt(persona, context, message))
-        except (httpx.HTTPError, TimeoutError, _Unusable) as error:
-            self._failures += 1
-            if self._failures >= _FAILURES_TO_OPEN:
-                self._closed_until_s = time.monotonic() + _OPEN_S
-            return Text(template(persona, context, message), "template", type(error).__name__.strip("_"))
-        self._failures = 0
-        return Text(text, "api")
+                async for attempt in stamina.retry_context(
+                    on=lambda error: isinstance(error, _Failed) and error.again,
+                    attempts=_ATTEMPTS,
+                    timeout=DEADLINE_S,
+                    wait_initial=0.05,
+                    wait_max=0.2,
+                    wait_jitter=0.05,
+                ):
+                    with attempt:
+                        return await self._attempt(url, body)
+        except TimeoutError as error:
+            raise _Failed(Reason.LATE, again=False) from error
+        raise AssertionError("stamina raises the last attempt's error")
 
-    async def _ask(self, messages: Sequence[dict[str, str]]) -> str:
-        retried = (httpx.TransportError, _Unusable)
-        async for attempt in stamina.retry_context(
-            on=retried, attempts=_ATTEMPTS, timeout=DEADLINE_S, wait_initial=0.05, wait_max=0.2, wait_jitter=0.05
-        ):
-            with attempt:
-                response = await self._client.post(
-                    f"{self._url}/v1/chat/completions", json={"model": self._model, "messages": list(messages)}
-                )
-                return _text_of(response)
-        raise _Unusable
+    async def _attempt(self, url: str, body: dict[str, object]) -> str:
+        try:
+            async with self._client.stream("POST", url, json=body) as response:
+                if response.status_code != 200:
+                    busy = response.status_code == 429 or response.status_code >= 500
+                    raise _Failed(Reason.REFUSED, again=busy)
+                return _text_of(await _bounded(response))
+        except httpx.TimeoutException as error:
+            raise _Failed(Reason.LATE, again=True) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _Failed(Reason.UNREACHABLE, again=isinstance(error, httpx.TransportError)) from error
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
 
-def _text_of(response: httpx.Response) -> str:
-    if response.status_code != 200:
-        raise _Unusable
+async def _bounded(response: httpx.Response) -> bytes:
+    """The body, of which no more than a megabyte is ever held."""
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > _LARGEST_ANSWER_BYTES:
+            raise _Failed(Reason.UNUSABLE, again=False)
+    return bytes(body)
+
+
+def _text_of(body: bytes) -> str:
     try:
-        text = response.json()["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise _Unusable from error
-    if not isinstance(text, str) or not text.strip():
-        raise _Unusable
-    return text[:_MOST_CHARACTERS]
-
-
-def _prompt(persona: Persona, context: Context, message: str) -> list[dict[str, str]]:
-    character = CHARACTERS[persona]
-    system = f"You are {persona}, {character.role}. {character.manner}"
-    if context.summary:
-        system += f"\nEarlier in this conversation:\n{context.summary}"
-    if context.memory.preferences:
-        system += f"\nThe user's wishes: {context.memory.preferences}"
-    messages = [{"role": "system", "content": system}]
-    for turn in context.turns:
-        messages.append({"role": "user", "content": turn.user_message})
-        messages.append({"role": "assistant", "content": turn.response_text})
-    return [*messages, {"role": "user", "content": message}]
-
-
-_TEMPLATES = {
-    Persona.LUA: "That sounds like it matters to you. Let us stay with {topic} for a moment: {thought} "
-    "What would make the next step feel lighter?",
-    Persona.ELRO: "1. What we know: {topic}. 2. {thought} 3. Try the smallest change that could work, and check it. "
-    "Mind what depends on it.",
-    Persona.RIRI: "Data: you asked about {topic}. Pattern: {thought} Recommendation: measure it before and after, "
-    "and decide by the difference.",
-    Persona.NANA: "Situation: {topic}. {thought} Plan: agree on who does what by when, and tell everyone who is "
-    "affected.",
-}
-
-
-def template(persona: Persona, context: Context, message: str) -> str:
-    """A text of the persona's manner that uses the context; it depends on the message and on what was said before."""
-    topics = context.memory.topics
-    topic = ", ".join(topics[-3:]) or "what you wrote"
-    earlier = [name for name in topics if name not in message.lower()]
-    thought = f"earlier you spoke of {', '.join(earlier[:2])}." if earlier else "this is where we begin."
-    if (names := context.memory.entities) and (first := next(iter(names.values()))):
-        thought += f" You named {', '.join(first[:2])}."
-    text = _TEMPLATES[persona].format(topic=topic, thought=thought)
-    return text.split(". ")[0] + "." if context.memory.preferences.get("answer_length") == "short" else text
+        text = json.loads(body)["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise _Failed(Reason.UNUSABLE, again=True) from error
+    # Half a surrogate pair, or a NUL, can neither be stored nor sent on.
+    clean = text.encode("utf-8", "replace").decode().replace("\0", "").strip() if isinstance(text, str) else ""
+    if not clean:
+        raise _Failed(Reason.UNUSABLE, again=True)
+    return clean[:_MOST_CHARACTERS]

@@ -3,17 +3,19 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
-from engines.conversation.memory import MOST_TURNS, Context, context_of, remember, tokens_of
-from engines.conversation.sessions import ClosedSession, Session, Sessions
-from engines.conversation.text_source import TextSource
-from engines.web.observability import MULTITURN_LATENCY
-from engines.web.problems import documented
-from engines.web.schemas import (
+from engines.conversation.memory import remember
+from engines.conversation.session import Session
+from engines.conversation.sessions import MOST_LISTED, Sessions
+from engines.conversation.turns import Taken, TurnTaker
+from engines.resonance_key import ResonanceKey
+from engines.text_reading import read_key
+from engines.web.conversation_schemas import (
     Closed,
     CloseRequest,
+    ContextMemory,
     Listed,
     PastTurn,
     SessionDetail,
@@ -22,21 +24,54 @@ from engines.web.schemas import (
     StartRequest,
     TurnRequest,
     TurnTaken,
-    UserId,
 )
+from engines.web.observability import CHAT_DURATION, CHATS, MULTITURN_LATENCY, TEXTS
+from engines.web.problems import documented
+from engines.web.schemas import UserId
 
-_ERRORS = documented(401, 413, 422, 429, 500, 503)
-User = Annotated[str | None, Header(alias="X-User-Id", max_length=128)]
+_OTHER_USER = "X-User-Id names another user"
+SessionId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Cursor = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="The next_cursor of the page before.",
+        json_schema_extra={"format": "cursor"},
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=MOST_LISTED)]
 
 
-def conversation_routes(sessions: Sessions, texts: TextSource) -> APIRouter:
-    """The routes of conversations. A session of another user than ``X-User-Id`` names is not found."""
-    routes = APIRouter(prefix="/api/v2/conversations", responses=_ERRORS)
+def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = False) -> APIRouter:
+    """The routes of conversations. A session of another user than ``X-User-Id`` names is not found.
+
+    With ``user_needed`` a request that names no user is refused.
+    """
+
+    async def caller(
+        x_user_id: Annotated[str | None, Header(max_length=512, description="Whose sessions may be seen.")] = None,
+    ) -> str | None:
+        if x_user_id is None:
+            if user_needed:
+                raise HTTPException(403, "X-User-Id is needed")
+            return None
+        # Header bytes arrive as Latin-1; a user id is UTF-8 as it is in bodies.
+        return x_user_id.encode("latin-1", "replace").decode("utf-8", "replace")
+
+    routes = APIRouter(prefix="/api/v2/conversations", responses=documented(403))
+    user = Annotated[str | None, Depends(caller)]
 
     @routes.post("/start")
-    async def start(request: StartRequest) -> Started:
-        ttl_hours = request.options.session_ttl_hours
-        session = await run_in_threadpool(sessions.start, request.user_id, request.persona_id, ttl_hours)
+    async def start(request: StartRequest, caller: user) -> Started:
+        _same_user(request.user_id, caller)
+        session = await run_in_threadpool(
+            sessions.start,
+            request.user_id,
+            request.persona_id,
+            request.options.session_ttl_hours,
+            uses_memory=request.options.use_context_memory,
+        )
         return Started(
             session_id=session.session_id,
             user_id=session.user_id,
@@ -48,58 +83,58 @@ def conversation_routes(sessions: Sessions, texts: TextSource) -> APIRouter:
         )
 
     @routes.post("/{session_id}/turn", responses=documented(404, 409))
-    async def turn(session_id: str, request: TurnRequest, user_id: User = None) -> TurnTaken:
+    async def turn(session_id: SessionId, request: TurnRequest, caller: user) -> TurnTaken:
         started_s = time.perf_counter()
-        session = await run_in_threadpool(sessions.get, session_id, user_id)
-        if session.state != "active" or session.turn_count >= MOST_TURNS:
-            raise ClosedSession
         with MULTITURN_LATENCY.time():
-            before = await run_in_threadpool(sessions.turns, session_id)
-            context = context_of(before, request.user_message)
-            text = await texts.answer(session.persona, context, request.user_message)
-            taken = await run_in_threadpool(sessions.add_turn, session, request.user_message, text.text)
+            taken = await turns.take(session_id, caller, request.user_message)
+        duration_s, key = time.perf_counter() - started_s, read_key(request.user_message)
+        _count(taken, key, duration_s)
         return TurnTaken(
-            turn_number=taken.number,
+            turn_number=taken.turn.number,
             session_id=session_id,
-            response_text=text.text,
-            context_used=context.used,
-            next_suggestion=_suggestion(context, taken.number),
+            response_text=taken.text.text,
+            context_used=str(taken.text.used),
+            next_suggestion=taken.next_suggestion,
             metadata={
-                "persona_used": session.persona,
-                "text_source": text.source,
-                "text_source_reason": text.why,
-                "tokens_used": tokens_of(request.user_message) + tokens_of(text.text),
-                "processing_time_ms": round((time.perf_counter() - started_s) * 1000, 3),
+                "persona_used": taken.session.persona,
+                "resonance_key": str(key),
+                "text_source": taken.text.source,
+                "text_source_reason": taken.text.why,
+                "tokens_used": taken.tokens,
+                "processing_time_ms": round(duration_s * 1000, 3),
                 "user_provided_metadata": request.metadata,
             },
         )
 
     @routes.get("/{session_id}", responses=documented(404))
-    async def get(session_id: str, user_id: User = None) -> SessionDetail:
-        session = await run_in_threadpool(sessions.get, session_id, user_id)
-        turns = await run_in_threadpool(sessions.turns, session_id)
-        memory = remember([t.user_message for t in turns])
+    async def get(session_id: SessionId, caller: user) -> SessionDetail:
+        session = await run_in_threadpool(sessions.get, session_id, caller)
+        stored = await run_in_threadpool(sessions.turns, session_id)
+        memory = remember([t.user_message for t in stored])
         return SessionDetail(
             session_id=session_id,
             user_id=session.user_id,
             persona_id=session.persona,
             turn_count=session.turn_count,
             messages=[
-                PastTurn(turn_id=t.number, user_message=t.user_message, ai_response=t.response_text) for t in turns
+                PastTurn(turn_id=t.number, user_message=t.user_message, ai_response=t.response_text, timestamp=t.at)
+                for t in stored[: session.turn_count]
             ],
-            context_memory={
-                "topics": list(memory.topics),
-                "entities": {category: list(names) for category, names in memory.entities.items()},
-                "user_preferences": memory.preferences,
-            },
+            context_memory=ContextMemory(
+                topics=list(memory.topics),
+                entities={category: list(names) for category, names in memory.entities.items()},
+                user_preferences=memory.preferences,
+            ),
             state=session.state,
             expires_at=session.expires_at,
         )
 
     @routes.post("/{session_id}/close", responses=documented(404))
-    async def close(session_id: str, request: CloseRequest | None = None, user_id: User = None) -> Closed:
-        session = await run_in_threadpool(sessions.finish, session_id, user_id)
-        turns = await run_in_threadpool(sessions.turns, session_id)
+    async def close(session_id: SessionId, caller: user, request: CloseRequest | None = None) -> Closed:
+        request = request or CloseRequest()
+        await run_in_threadpool(sessions.get, session_id, caller)
+        stored = await run_in_threadpool(sessions.turns, session_id)
+        session = await run_in_threadpool(sessions.finish, session_id, caller, keep_turns=request.save_conversation)
         closed_at = session.closed_at or session.last_activity
         return Closed(
             session_id=session_id,
@@ -107,19 +142,41 @@ def conversation_routes(sessions: Sessions, texts: TextSource) -> APIRouter:
             summary={
                 "total_turns": session.turn_count,
                 "total_duration_minutes": round((closed_at - session.created_at).total_seconds() / 60, 2),
-                "main_topics": list(remember([t.user_message for t in turns]).topics),
+                "main_topics": list(remember([t.user_message for t in stored]).topics),
+                "user_satisfaction": None,
             },
-            metadata={"user_provided_metadata": request.metadata if request else {}},
+            metadata={"user_provided_metadata": request.metadata},
         )
 
     @routes.get("")
-    async def of_user(user_id: UserId = Query()) -> SessionList:  # noqa: B008 - how FastAPI declares parameters
-        newest, total = await run_in_threadpool(sessions.of_user, user_id)
-        listed = [_listed(session) for session in newest]
-        active = sum(session.state == "active" for session in listed)
-        return SessionList(user_id=user_id, sessions=listed, total_count=total, active_count=active)
+    async def of_user(
+        caller: user,
+        user_id: UserId = Query(),  # noqa: B008 - how FastAPI declares parameters
+        limit: Limit = MOST_LISTED,
+        cursor: Cursor = None,
+    ) -> SessionList:
+        _same_user(user_id, caller)
+        page = await run_in_threadpool(sessions.of_user, user_id, limit, cursor)
+        return SessionList(
+            user_id=user_id,
+            sessions=[_listed(session) for session in page.sessions],
+            total_count=page.total,
+            active_count=page.active,
+            next_cursor=page.following,
+        )
 
     return routes
+
+
+def _same_user(user_id: str, caller: str | None) -> None:
+    if caller is not None and caller != user_id:
+        raise HTTPException(403, _OTHER_USER)
+
+
+def _count(taken: Taken, key: ResonanceKey, duration_s: float) -> None:
+    CHATS.labels(taken.session.persona, str(key)).inc()
+    CHAT_DURATION.labels(taken.session.persona).observe(duration_s)
+    TEXTS.labels(taken.text.source, taken.text.why).inc()
 
 
 def _listed(session: Session) -> Listed:
@@ -131,13 +188,3 @@ def _listed(session: Session) -> Listed:
         last_activity=session.last_activity,
         state=session.state,
     )
-
-
-def _suggestion(context: Context, turn_number: int) -> str | None:
-    """What to speak of next, from what was spoken of: the oldest topic, or an end before the last turn."""
-    if turn_number >= MOST_TURNS:
-        return None
-    if turn_number == MOST_TURNS - 1:
-        return "One turn is left: shall we sum up?"
-    topics = context.memory.topics
-    return f"Shall we come back to {topics[0]}?" if len(topics) > 3 else None

@@ -1,24 +1,30 @@
-"""What every request passes through: ids, key, rate limit, faults of a drill, metrics and logs. Plain ASGI: fast."""
+"""What every request passes through: ids, key, limits, faults of a drill, metrics and logs. Plain ASGI: fast."""
 
 import asyncio
-import hmac
+import re
 import secrets
 import time
 
 import structlog
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engines.recommendation.bounded import Bounded
 from engines.settings import Settings
-from engines.web.observability import REQUEST_DURATION, REQUESTS, trace_id
+from engines.web.credentials import Keys, RateLimit
+from engines.web.observability import IN_FLIGHT, observe_answer, request_id, trace_id
 from engines.web.problems import problem
 
 _log = structlog.get_logger("ion")
 
 _SLOW_S = 2.0
-_REMEMBERED_CLIENTS = 10_000
 _LARGEST_BODY_BYTES = 100_000
+_MOST_IN_FLIGHT = 1000
+_TOO_LARGE = f"the body may have {_LARGEST_BODY_BYTES} bytes"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# Whatever else a client calls its method is one label: what clients choose must not grow the number of series.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Gate:
@@ -26,8 +32,11 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._settings = settings
-        self._tokens: Bounded[str, tuple[float, float]] = Bounded(_REMEMBERED_CLIENTS)
+        self._faults = settings.faults
+        self._keys = Keys(settings.api_keys)
+        self._limit = RateLimit(settings.requests_per_minute)
+        self._in_flight = 0
+        IN_FLIGHT.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection event; only HTTP requests are gated."""
@@ -35,9 +44,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = headers.get("x-request-id", "")[:64] or secrets.token_hex(8)
-        trace = _trace_of(headers.get("traceparent"))
-        token = trace_id.set(trace)
+        given = headers.get("x-request-id", "")
+        request = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        trace = parent.group(1) if parent else secrets.token_hex(16)
+        tokens = request_id.set(request), trace_id.set(trace)
         started_s, status = time.perf_counter(), 500
 
         async def send_marked(message: Message) -> None:
@@ -45,70 +56,67 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 marked = MutableHeaders(scope=message)
-                marked["X-Request-Id"], marked["X-Trace-Id"] = request_id, trace
+                marked["X-Request-Id"], marked["X-Trace-Id"] = request, trace
+                marked["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
+        self._in_flight += 1
         try:
             refusal = await self._refusal(scope, headers)
-            await (refusal or self._app)(scope, receive, send_marked)
+            await (refusal or self._app)(scope, _limited(receive), send_marked)
         finally:
-            self._observe(scope, status, time.perf_counter() - started_s)
-            trace_id.reset(token)
+            self._in_flight -= 1
+            _observe(scope, status, time.perf_counter() - started_s)
+            request_id.reset(tokens[0])
+            trace_id.reset(tokens[1])
 
     async def _refusal(self, scope: Scope, headers: Headers) -> ASGIApp | None:
         """The answer to a request that goes no further; None when it may pass."""
         if not scope["path"].startswith("/api/"):
             return None
-        if self._settings.api_keys and not self._has_key(headers.get("authorization", "")):
+        if not self._keys.let_in(headers.get("authorization", "")):
             return problem(401, "a bearer key is needed", {"WWW-Authenticate": "Bearer"})
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > _LARGEST_BODY_BYTES:
-            return problem(413, f"the body may have {_LARGEST_BODY_BYTES} bytes")
+        if length.isdecimal() and int(length) > _LARGEST_BODY_BYTES:
+            return problem(413, _TOO_LARGE)
         client = headers.get("x-user-id") or (scope["client"] or ("",))[0]
-        if (wait_s := self._wait_s(client)) > 0:
-            return problem(429, "too many requests", {"Retry-After": str(max(1, round(wait_s)))})
+        if wait_s := self._limit.wait_s(client):
+            return problem(429, "too many requests", {"Retry-After": str(wait_s)})
+        if self._in_flight > _MOST_IN_FLIGHT:
+            return problem(503, "the service has too much to do", {"Retry-After": "1"})
         return await self._fault()
 
-    def _has_key(self, authorization: str) -> bool:
-        given = authorization.removeprefix("Bearer ").encode()
-        return any([hmac.compare_digest(given, key.encode()) for key in self._settings.api_keys])  # noqa: C419 - all compared
-
-    def _wait_s(self, client: str) -> float:
-        """Seconds until the client may ask again; a bucket holds a minute's requests."""
-        most = self._settings.requests_per_minute
-        if most is None:
-            return 0.0
-        now = time.monotonic()
-        tokens, at = self._tokens.get(client) or (float(most), now)
-        tokens = min(float(most), tokens + (now - at) * most / 60)
-        allowed = tokens >= 1
-        self._tokens.put(client, (tokens - allowed, now))
-        return 0.0 if allowed else (1 - tokens) * 60 / most
-
     async def _fault(self) -> ASGIApp | None:
-        faults = self._settings.faults
-        if faults.leak_mb_per_minute:
-            faults.leak()
-        if faults.latency_ms:
-            await asyncio.sleep(faults.latency_ms / 1000)
-        return problem(500, "the request could not be answered") if faults.fails_now() else None
-
-    def _observe(self, scope: Scope, status: int, duration_s: float) -> None:
-        route = scope.get("route")
-        path = getattr(route, "path", None) or "unmatched"
-        REQUESTS.labels(scope["method"], path, str(status)).inc()
-        REQUEST_DURATION.labels(path).observe(duration_s)
-        if status >= 500 or duration_s > _SLOW_S:
-            _log.warning(
-                "slow request" if status < 500 else "failed request",
-                http={"method": scope["method"], "path": path, "status_code": status},
-                duration_ms=round(duration_s * 1000, 3),
-            )
+        if self._faults.leak_mb_per_minute:
+            self._faults.leak()
+        if self._faults.latency_ms:
+            await asyncio.sleep(self._faults.latency_ms / 1000)
+        return problem(500, "the request could not be answered") if self._faults.fails_now() else None
 
 
-def _trace_of(traceparent: str | None) -> str:
-    """The trace id of a W3C ``traceparent`` header, or a new one."""
-    parts = (traceparent or "").split("-")
-    if len(parts) == 4 and len(parts[1]) == 32 and set(parts[1]) <= set("0123456789abcdef"):
-        return parts[1]
-    return secrets.token_hex(16)
+def _limited(receive: Receive) -> Receive:
+    """Count the bytes of a body as they come: one sent in chunks does not say its length."""
+    received = 0
+
+    async def receive_counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > _LARGEST_BODY_BYTES:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+    return receive_counted
+
+
+def _observe(scope: Scope, status: int, duration_s: float) -> None:
+    path = getattr(scope.get("route"), "path", None) or "unmatched"
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    observe_answer(method, path, status, duration_s)
+    if status >= 400 or duration_s > _SLOW_S:
+        log, what = (_log.error, "failed request") if status >= 500 else (_log.warning, "slow request")
+        log(
+            "refused request" if 400 <= status < 500 else what,
+            http={"method": method, "path": path, "status_code": status},
+            duration_ms=round(duration_s * 1000, 3),
+        )

@@ -11,11 +11,16 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from engines.conversation.sessions import ClosedSession, TurnInProgress, UnknownSession
+from engines.conversation.session import ClosedSession, TooManyWaiting, UnknownSession, WrongCursor
 
 _log = structlog.get_logger("ion")
 
 MEDIA_TYPE = "application/problem+json"
+# What any route below /api may answer, because the gate does.
+GATE_STATUSES = (401, 413, 429, 500, 503)
+_LONGEST_DETAIL = 300
+# What answers carry so that a client can come back at a good time.
+_RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 
 
 class Problem(BaseModel):
@@ -29,12 +34,20 @@ class Problem(BaseModel):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for the OpenAPI document."""
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    schema = Problem.model_json_schema()
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        phrase = HTTPStatus(status).phrase
+        example = {"type": "about:blank", "title": phrase, "status": status, "detail": "what was wrong, in one line"}
+        found[status] = {"description": phrase, "content": {MEDIA_TYPE: {"schema": schema, "example": example}}}
+        if status in (429, 503):
+            found[status]["headers"] = _RETRY
+    return found
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error answer."""
+    """An error answer. What of the request is in the detail is cut, and made fit to be sent."""
+    detail = detail[:_LONGEST_DETAIL].encode("utf-8", "replace").decode()
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
     return JSONResponse(body.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
@@ -60,14 +73,18 @@ def handle_errors(app: FastAPI) -> None:
     async def closed(_request: Request, _error: ClosedSession) -> JSONResponse:
         return problem(409, "the session is closed or has had all its turns")
 
-    @app.exception_handler(TurnInProgress)
-    async def in_progress(_request: Request, _error: TurnInProgress) -> JSONResponse:
-        return problem(409, "another turn of this session was in progress, send it again")
+    @app.exception_handler(TooManyWaiting)
+    async def too_many(_request: Request, _error: TooManyWaiting) -> JSONResponse:
+        return problem(409, "too many turns of this session wait; this one was not taken")
+
+    @app.exception_handler(WrongCursor)
+    async def no_page(_request: Request, _error: WrongCursor) -> JSONResponse:
+        return problem(422, "cursor: expected a next_cursor of an earlier answer")
 
     @app.exception_handler(SQLAlchemyError)
     async def no_database(_request: Request, error: SQLAlchemyError) -> JSONResponse:
         _log.error("the database does not answer", exc_info=error)
-        return problem(503, "the service cannot answer now")
+        return problem(503, "the service cannot answer now", {"Retry-After": "1"})
 
     @app.exception_handler(Exception)
     async def failed(_request: Request, error: Exception) -> JSONResponse:

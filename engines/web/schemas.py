@@ -1,19 +1,24 @@
-"""Bodies of requests and answers."""
+"""Bodies of requests and answers about recommendations, and what all bodies have in common."""
 
-from datetime import datetime
+import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool
 
 from engines.personas import Persona
-from engines.resonance_key import validate
+from engines.resonance_key import DEFAULT_KEY, validate
 
-UserId = Annotated[str, Field(min_length=1, max_length=128)]
-Message = Annotated[str, Field(min_length=1, max_length=1000)]
+_LARGEST_METADATA_BYTES = 20_000
+
+# No control characters: they would forge lines and headers, and PostgreSQL stores no NUL.
+UserId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["user-00001"])]
+Message = Annotated[
+    str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$", examples=["How do I plan the next sprint?"])
+]
 
 
-def _valid_key(text: str | None) -> str | None:
-    if text is not None and not validate(text):
+def _valid_key(text: str) -> str:
+    if not validate(text):
         raise ValueError("expected tone-pace-intent, such as calm-medium-learning")
     return text
 
@@ -21,14 +26,34 @@ def _valid_key(text: str | None) -> str | None:
 def _few(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(metadata) > 50:
         raise ValueError("expected at most 50 entries")
+    try:
+        text = json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):  # it could not come back equal
+        raise ValueError("expected JSON without NaN, infinite numbers and halves of surrogate pairs") from None
+    if len(text) > _LARGEST_METADATA_BYTES:
+        raise ValueError(f"expected at most {_LARGEST_METADATA_BYTES} bytes")
     return metadata
 
 
-ExplicitKey = Annotated[str | None, AfterValidator(_valid_key)]
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_few)]
+ExplicitKey = Annotated[
+    Annotated[
+        str,
+        AfterValidator(_valid_key),
+        Field(json_schema_extra={"format": "resonance-key"}, examples=[str(DEFAULT_KEY)]),
+    ]
+    | None,
+    Field(description="tone-pace-intent; one that is not valid is refused."),
+]
+Metadata = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_few),
+    Field(max_length=50, description="Comes back as it is in the answer's metadata.", examples=[{"source": "web"}]),
+]
 
 
-class _Request(BaseModel):
+class RequestBody(BaseModel):
+    """What every request may carry; a field that is not known is refused."""
+
     model_config = ConfigDict(extra="forbid")
 
     metadata: Metadata = Field(default_factory=dict)
@@ -46,11 +71,24 @@ class Options(BaseModel):
     """How much to answer."""
 
     top_k: Annotated[int, Field(ge=1, le=4)] = 3
-    include_explanation: bool = True
+    include_explanation: StrictBool = True
 
 
-class RecommendRequest(_Request):
+def example(**values: Any) -> ConfigDict:
+    """What the description of a model shows as an example of it."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+class RecommendRequest(RequestBody):
     """Who asks what; the moment is given as a key, as parts, or is read out of the question."""
+
+    model_config = example(
+        user_id="user-00001",
+        query="How do I plan the next sprint?",
+        context={"tone": "calm", "pace": "medium", "intent": "planning"},
+        options={"top_k": 3},
+        metadata={"source": "web"},
+    )
 
     user_id: UserId
     query: Message
@@ -59,52 +97,34 @@ class RecommendRequest(_Request):
     options: Options = Options()
 
 
-class CompareRequest(_Request):
+class CompareRequest(RequestBody):
     """Who asks what."""
+
+    model_config = example(user_id="user-00001", query="How do I fix this bug?", include_legacy=True)
 
     user_id: UserId
     query: Message
-    include_legacy: bool = True
+    include_legacy: StrictBool = True
 
 
-class FeedbackRequest(_Request):
+class FeedbackRequest(RequestBody):
     """How the answer to a recommendation was, from -1 to 1."""
+
+    model_config = example(user_id="user-00001", recommendation_id="NdbPDvZArBfI", rating=0.5)
 
     user_id: UserId
     recommendation_id: Annotated[str, Field(min_length=1, max_length=64)]
     rating: Annotated[float, Field(ge=-1, le=1)]
 
 
-class ProcessRequest(_Request):
+class ProcessRequest(RequestBody):
     """A message to be answered at once, without a session."""
+
+    model_config = example(user_input="How do I start?", resonance_key="calm-medium-learning")
 
     user_input: Message
     user_id: UserId = "anonymous"
     resonance_key: ExplicitKey = None
-
-
-class StartOptions(BaseModel):
-    """How long a session lives without a turn."""
-
-    session_ttl_hours: Annotated[float, Field(gt=0, le=168)] = 24.0
-
-
-class StartRequest(_Request):
-    """Open a session with a persona."""
-
-    user_id: UserId
-    persona_id: Persona
-    options: StartOptions = StartOptions()
-
-
-class TurnRequest(_Request):
-    """Say something in a session."""
-
-    user_message: Message
-
-
-class CloseRequest(_Request):
-    """Close a session."""
 
 
 class Ranked(BaseModel):
@@ -178,84 +198,3 @@ class Processed(BaseModel):
     confidence: float
     routing: dict[str, Any]
     metadata: dict[str, Any]
-
-
-class Started(BaseModel):
-    """An open session."""
-
-    session_id: str
-    user_id: str
-    persona_id: Persona
-    created_at: datetime
-    expires_at: datetime
-    status: str
-    metadata: dict[str, Any]
-
-
-class TurnTaken(BaseModel):
-    """A persona's answer; ``context_used`` is what was really used."""
-
-    turn_number: int
-    session_id: str
-    response_text: str
-    context_used: str
-    next_suggestion: str | None
-    metadata: dict[str, Any]
-
-
-class PastTurn(BaseModel):
-    """One turn of a session."""
-
-    turn_id: int
-    user_message: str
-    ai_response: str
-
-
-class SessionDetail(BaseModel):
-    """A session with its turns and memory."""
-
-    session_id: str
-    user_id: str
-    persona_id: Persona
-    turn_count: int
-    messages: list[PastTurn]
-    context_memory: dict[str, Any]
-    state: str
-    expires_at: datetime
-
-
-class Closed(BaseModel):
-    """A closed session and its summary."""
-
-    session_id: str
-    closed_at: datetime
-    summary: dict[str, Any]
-    metadata: dict[str, Any]
-
-
-class Listed(BaseModel):
-    """One session of a list."""
-
-    session_id: str
-    persona_id: Persona
-    turn_count: int
-    created_at: datetime
-    last_activity: datetime
-    state: str
-
-
-class SessionList(BaseModel):
-    """The newest 100 sessions of a user."""
-
-    user_id: str
-    sessions: list[Listed]
-    total_count: int
-    active_count: int
-
-
-class Health(BaseModel):
-    """Whether the service lives, and whether it may be given traffic."""
-
-    status: str
-    version: str
-    components: dict[str, str]

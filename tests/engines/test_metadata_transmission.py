@@ -2,6 +2,9 @@
 
 import pytest
 
+from tests.engines.conftest import serving
+from tests.engines.text_api import text_api
+
 pytestmark = pytest.mark.critical_issue(issue="Metadata Transmission")
 
 METADATA = {"source": "web", "version": 2, "tags": ["a", "b"], "nested": {"empty": None, "text": "ä-日本"}}
@@ -56,3 +59,28 @@ def test_no_metadata_is_an_empty_object(phase3):
 def test_metadata_without_a_limit_is_refused(phase3):
     body = RECOMMEND | {"metadata": {f"k{number}": 1 for number in range(51)}}
     assert phase3.post("/api/v2/recommend/personalized", json=body).status_code == 422
+
+
+def test_feedback_carries_metadata(phase4):
+    given = phase4.post("/api/v2/recommend/personalized", json=RECOMMEND).json()["recommendation_id"]
+    body = {"user_id": RECOMMEND["user_id"], "recommendation_id": given, "rating": 1}
+    assert carried(phase4, "/api/v2/recommend/feedback", body) == METADATA
+
+
+@pytest.mark.parametrize(("status", "source"), [(200, "api"), (500, "template")])
+def test_a_turn_carries_metadata_whoever_wrote_the_text(status, source):
+    with text_api() as api, serving("phase4", ION_TEXT_API_URL=api.url) as client:
+        api.status = status
+        started = client.post("/api/v2/conversations/start", json={"user_id": "u", "persona_id": "Lua"}).json()
+        path = f"/api/v2/conversations/{started['session_id']}/turn"
+        body = {"user_message": "hello", "metadata": METADATA}
+        metadata = client.post(path, json=body).json()["metadata"]
+    assert metadata["text_source"] == source
+    assert metadata["user_provided_metadata"] == METADATA
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", '"\\ud800"'])
+def test_metadata_that_could_not_come_back_equal_is_refused_and_not_changed(phase3, text):
+    body = '{"user_id": "u", "query": "x", "metadata": {"value": ' + text + "}}"
+    answer = phase3.post("/api/v2/recommend/personalized", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422

@@ -7,14 +7,16 @@ import sys
 import pytest
 
 from engines.faults import FaultsRefused, read_faults
+from tests.engines.conftest import serving
 
 BODY = {"user_id": "u", "query": "hello"}
 PATH = "/api/v2/recommend/personalized"
 
 
-@pytest.fixture(params=["phase3", "phase4"])
+@pytest.fixture(scope="module", params=["phase3", "phase4"])
 def client(request):
-    return request.getfixturevalue(request.param)
+    with serving(request.param) as client:
+        yield client
 
 
 def test_it_is_alive_and_ready(client):

@@ -1,0 +1,139 @@
+"""Personas, and messages answered at once: what both releases have had since Phase 3."""
+
+from fastapi import APIRouter, HTTPException
+
+from engines.affinities import INTENT_AFFINITIES, PACE_AFFINITIES, TONE_AFFINITIES
+from engines.conversation.memory import context_of
+from engines.conversation.templates import template
+from engines.personas import CHARACTERS, Persona, keyword_shares
+from engines.resonance_key import ResonanceKey, parse
+from engines.resonance_router import Routing, route
+from engines.text_reading import read_key
+from engines.web.observability import ROUTER_LATENCY
+from engines.web.persona_schemas import (
+    BulkAnswer,
+    BulkRequest,
+    ChatAnswer,
+    ChatRequest,
+    MultiPersonaAnswer,
+    MultiPersonaRequest,
+    PersonaCard,
+    PersonaCards,
+    ScenarioAnswer,
+    ScenarioRequest,
+)
+from engines.web.problems import documented
+from engines.web.schemas import Processed, ProcessRequest
+
+_SUITS = 0.8
+_MOST_PERSONAS = 3
+_COMPLEXITY = {1: "simple", 2: "moderate", 3: "complex"}
+
+
+def persona_routes() -> APIRouter:
+    """The routes; nothing of them needs a model, a session or a database."""
+    routes = APIRouter(prefix="/api/v2")
+
+    @routes.get("/personas")
+    async def personas() -> PersonaCards:
+        return PersonaCards(personas=[_card(persona) for persona in Persona])
+
+    @routes.get("/personas/{name}", responses=documented(404))
+    async def persona(name: str) -> PersonaCard:
+        known = {persona.value.lower(): persona for persona in Persona}
+        if name.lower() not in known:
+            raise HTTPException(404, "there is no such persona")
+        return _card(known[name.lower()])
+
+    @routes.post("/recommend")
+    async def scenario(request: ScenarioRequest) -> ScenarioAnswer:
+        shares = keyword_shares(request.scenario)
+        method = "keywords" if shares else "resonance_router"
+        shares = shares or _routed(read_key(request.scenario)).scores
+        return ScenarioAnswer(
+            recommended_persona=max(shares, key=lambda persona: shares[persona]),
+            shares=shares,
+            method=method,
+            metadata={"user_provided_metadata": request.metadata},
+        )
+
+    @routes.post("/bulk-process")
+    async def bulk(request: BulkRequest) -> BulkAnswer:
+        return BulkAnswer(
+            results=[_processed(one) for one in request.requests],
+            total=len(request.requests),
+            metadata={"user_provided_metadata": request.metadata},
+        )
+
+    @routes.post("/chat/multi-persona")
+    async def multi_persona(request: MultiPersonaRequest) -> MultiPersonaAnswer:
+        key = read_key(request.user_input)
+        chosen = _concerned(request.user_input, _routed(key), at_least=2 if request.force_multi else 1)
+        said = {persona: _text(persona, request.user_input) for persona in chosen}
+        return MultiPersonaAnswer(
+            content="\n\n".join(f"{persona}: {text}" for persona, text in said.items()),
+            contributions=said,
+            complexity=_COMPLEXITY[len(said)],
+            resonance_key=str(key),
+            metadata={"text_source": "template", "user_provided_metadata": request.metadata},
+        )
+
+    @routes.post("/chat")
+    async def chat(request: ChatRequest) -> ChatAnswer:
+        routing = _routed(read_key(request.message))
+        return ChatAnswer(
+            content=_text(routing.primary, request.message),
+            persona_used=routing.primary,
+            resonance_key=str(routing.key),
+            confidence=routing.confidence,
+            metadata={"text_source": "template", "user_provided_metadata": request.metadata},
+        )
+
+    return routes
+
+
+def _card(persona: Persona) -> PersonaCard:
+    place = list(Persona).index(persona)
+    return PersonaCard(
+        name=persona,
+        role=CHARACTERS[persona].role,
+        manner=CHARACTERS[persona].manner,
+        best_for_tones=[tone for tone, row in TONE_AFFINITIES.items() if row[place] >= _SUITS],
+        best_for_paces=[pace for pace, row in PACE_AFFINITIES.items() if row[place] >= _SUITS],
+        best_for_intents=[intent for intent, row in INTENT_AFFINITIES.items() if row[place] >= _SUITS],
+    )
+
+
+def _concerned(message: str, routing: Routing, at_least: int) -> list[Persona]:
+    """The three personas at most whose telling words the message holds most of; the router's best where too few."""
+    shares = keyword_shares(message) or {}
+    named = sorted((p for p in shares if shares[p] > 0), key=lambda p: -shares[p])[:_MOST_PERSONAS]
+    others = [persona for persona, _ in routing.ranking if persona not in named]
+    return [*named, *others[: max(0, at_least - len(named))]]
+
+
+def _processed(request: ProcessRequest) -> Processed:
+    key = parse(request.resonance_key).key if request.resonance_key else read_key(request.user_input)
+    routing = _routed(key)
+    return Processed(
+        content=_text(routing.primary, request.user_input),
+        persona_used=routing.primary,
+        resonance_key=str(routing.key),
+        confidence=routing.confidence,
+        routing={
+            "primary": routing.primary,
+            "secondary": routing.ranking[1][0],
+            "scores": routing.scores,
+            "reasoning": routing.reasoning,
+        },
+        metadata={"text_source": "template", "user_provided_metadata": request.metadata},
+    )
+
+
+def _text(persona: Persona, message: str) -> str:
+    return template(persona, context_of((), message), message)
+
+
+def _routed(key: ResonanceKey) -> Routing:
+    with ROUTER_LATENCY.time():
+        return route(key)
