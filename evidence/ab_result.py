@@ -14,8 +14,9 @@ AbVerdict = Literal["better", "worse", "too-small", "non-inferior", "not-proven"
 class AbMetricResult(Result):
     """The answer for one metric. ``effect`` is treatment - control in the metric's unit.
 
-    ``interval`` has the coverage 1 - alpha of this metric alone; ``adjusted_p`` is corrected over the metrics of the same
-    role. The p-value of a guardrail is one-sided, against its margin, and not corrected: every guardrail must pass.
+    ``interval`` has the coverage 1 - alpha of this metric alone; ``adjusted_p`` is corrected over the metrics of the
+    same role. The p-value of a guardrail is one-sided, against its margin, and not corrected: every guardrail must
+    pass.
     """
 
     name: str
@@ -28,7 +29,7 @@ class AbMetricResult(Result):
     control: float | None
     treatment: float | None
     effect: float | None
-    relative_effect: float | None = Field(description="effect / control")
+    relative_effect: float | None = Field(description="effect / |control|")
     interval: tuple[float, float] | None
     p_value: float | None
     adjusted_p: float | None

@@ -1,9 +1,10 @@
 """The A/B test as a whole: are the arms what they should be, then every metric, then one verdict.
 
-Primary metrics are one family for the correction, secondary ones another: each keeps the error rate alpha. Every guardrail
-must be shown non-inferior, so that no correction is due (an intersection-union test: Berger, "Multiparameter hypothesis
-testing and acceptance sampling", Technometrics 24, 1982); it is tested one-sided at alpha / 2, which is the interval's own
-level (ICH E9, "Statistical principles for clinical trials", 1998, section 5.5). A segment never decides anything.
+Primary metrics are one family for the correction, secondary ones another: each keeps the error rate alpha. Every
+guardrail must be shown non-inferior, so that no correction is due (an intersection-union test: Berger, "Multiparameter
+hypothesis testing and acceptance sampling", Technometrics 24, 1982); it is tested one-sided at alpha / 2, which is the
+interval's own level (ICH E9, "Statistical principles for clinical trials", 1998, section 5.5). A segment never decides
+anything.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,8 +34,8 @@ def analyse(
 ) -> AbTestResult:
     """Analyse a test once, at its end. ``share``: of units that should be in the treatment; ``arms``: their names.
 
-    With fewer units than ``planned_units`` nothing is shown: the tests are meant to be looked at once. Raises KeyError when
-    ``units`` lacks a metric or a segment.
+    With fewer units than ``planned_units`` nothing is shown: the tests are meant to be looked at once. Raises KeyError
+    when ``units`` lacks a metric or a segment.
     """
     treated = int(units.is_treatment.sum())
     total = len(units.is_treatment)

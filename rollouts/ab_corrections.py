@@ -1,9 +1,9 @@
 """Corrections of p-values for how many hypotheses are tested together.
 
 Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979: keeps the
-probability of any false finding, whatever the dependence. Benjamini and Hochberg, "Controlling the false discovery rate",
-Journal of the Royal Statistical Society B 57, 1995: keeps the expected share of false ones among the findings, for
-independent or positively dependent tests.
+probability of any false finding, whatever the dependence. Benjamini and Hochberg, "Controlling the false discovery
+rate", Journal of the Royal Statistical Society B 57, 1995: keeps the expected share of false ones among the findings,
+for independent or positively dependent tests.
 """
 
 from collections.abc import Sequence

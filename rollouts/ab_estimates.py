@@ -107,6 +107,10 @@ class Difference:
         """One-sided, of "the difference is at most ``bound``"."""
         return float(stats.t.sf((self.value - bound) / self.error, self.degrees))
 
+    def p_below(self, bound: float) -> float:
+        """One-sided, of "the difference is at least ``bound``"."""
+        return float(stats.t.cdf((self.value - bound) / self.error, self.degrees))
+
 
 def difference_of_means(control: Sample, treatment: Sample, scale: float = 1.0) -> Difference | None:
     """Welch's difference; ``scale`` other than 1 compares with a multiple of the control's mean.
@@ -154,6 +158,10 @@ class Rates:
     def p_above(self, bound: float) -> float:
         """One-sided, of "the difference is at most ``bound``"."""
         return float(stats.norm.sf(self.score(bound)))
+
+    def p_below(self, bound: float) -> float:
+        """One-sided, of "the difference is at least ``bound``"."""
+        return float(stats.norm.cdf(self.score(bound)))
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """All differences that the two-sided score test does not refute at alpha."""

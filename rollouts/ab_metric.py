@@ -26,8 +26,8 @@ from rollouts.sample_ratio import ALPHA, split_p_value
 class Measured:
     """Numbers of one metric, in its own unit; None where they could not be computed, and then ``problem`` says why.
 
-    ``p_value`` is two-sided against no effect, and of a guardrail one-sided against its margin; ``p_worse`` is one-sided
-    against "not worse than the margin". ``variances`` are those between units of control and treatment.
+    ``p_value`` is two-sided against no effect, and of a guardrail one-sided against its margin; ``p_worse`` is
+    one-sided against "not worse than the margin". ``variances`` are those between units of control and treatment.
     """
 
     control_units: int
@@ -66,6 +66,8 @@ def measure(metric: AbMetric, values: MetricValues, is_treatment: Bools, alpha: 
 
 def _measure_rates(metric: AbMetric, values: MetricValues, treated: Bools, alpha: float, counts: Measured) -> Measured:
     hits = values.values
+    if not np.isin(hits, (0.0, 1.0)).all():
+        raise ValueError("a proportion is made of 0 and 1")
     rates = Rates(int(hits[~treated].sum()), counts.control_units, int(hits[treated].sum()), counts.treatment_units)
     control, treatment = float(hits[~treated].mean()), float(hits[treated].mean())
     measured = replace(
@@ -81,8 +83,7 @@ def _measure_rates(metric: AbMetric, values: MetricValues, treated: Bools, alpha
         return measured
     margin = metric.margin.allowance(control)
     bound = -metric.sign * margin
-    above = rates.p_above(bound)
-    return replace(measured, margin=margin, **_one_sided(metric, above))
+    return _with_margin(measured, metric, margin, rates.p_above(bound), rates.p_below(bound))
 
 
 def _measure_means(metric: AbMetric, values: MetricValues, treated: Bools, alpha: float, counts: Measured) -> Measured:
@@ -130,17 +131,17 @@ def _against_margin(metric: AbMetric, control: Sample, treatment: Sample, measur
     if difference is None:
         return replace(measured, problem="the values of neither arm vary")
     margin = metric.margin.allowance(control.mean)
-    return replace(measured, margin=margin, **_one_sided(metric, difference.p_above(bound)))
+    return _with_margin(measured, metric, margin, difference.p_above(bound), difference.p_below(bound))
 
 
-def _one_sided(metric: AbMetric, above: float) -> dict[str, float]:
-    """``above``: p-value of "the effect is at most the bound"."""
-    within, worse = (above, 1 - above) if metric.direction == "increase" else (1 - above, above)
-    return {"p_value": within, "p_worse": worse}
+def _with_margin(measured: Measured, metric: AbMetric, margin: float, above: float, below: float) -> Measured:
+    """``above``: p-value of "the effect is at most the bound"; ``below``: of "it is at least that"."""
+    within, worse = (above, below) if metric.direction == "increase" else (below, above)
+    return replace(measured, margin=margin, p_value=within, p_worse=worse)
 
 
 def _covariate_differs(covariate: np.ndarray, treated: Bools) -> str | None:
-    """A covariate from before the start cannot depend on the arm: if it does, it is from later, or the arms are not alike."""
+    """A covariate from before the start cannot depend on the arm: else it is from later, or the arms are not alike."""
     known = np.isfinite(covariate)
     control, treatment = sample_of(covariate[known & ~treated]), sample_of(covariate[known & treated])
     if control is None or treatment is None:

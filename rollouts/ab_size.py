@@ -1,14 +1,14 @@
 """How many units an A/B test needs, and how long it takes, computed before it starts.
 
-Two-sided test at alpha, or a guardrail's one-sided one at alpha / 2 with no true difference. With v the variance between
-units of each arm and s the treatment's share of units, the two arms together need
+The test is two-sided at alpha, or a guardrail's one-sided one at alpha / 2 with no true difference. With v the variance
+between units of each arm and s the treatment's share of units, the two arms together need
 
     N = (z_(1 - alpha/2) + z_power)^2 (v_control / (1 - s) + v_treatment / s) / difference^2
 
-(Chow, Shao, Wang and Lokhnygina, "Sample size calculations in clinical research", 3rd edition 2018, sections 3.2 and 4.2;
-for two proportions equation 4.14 there.) For means the number is then raised until the power of the t-test itself, from
-the noncentral t distribution, is reached (Cohen, "Statistical power analysis for the behavioral sciences", 1988, chapter 2).
-A covariate is left out of the account: it can only make the test need fewer.
+(Chow, Shao, Wang and Lokhnygina, "Sample size calculations in clinical research", chapters 3 and 4). For means the
+number is then raised until the power of the t-test itself, from the noncentral t distribution, is reached (Cohen,
+"Statistical power analysis for the behavioral sciences", 1988, chapter 2). A covariate is left out of the account: it
+can only make the test need fewer.
 """
 
 from collections.abc import Mapping
