@@ -9,7 +9,8 @@ from cli.output import print_json, print_text
 from collectors.test_suite import read_results
 
 app = App(name="analyze", help="Analyse files of any origin.")
-app.command("cli.analyze_ab:ab", name="ab")  # by name: only who asks for them waits for pandas and SciPy
+app.command("cli.analyze_ab:ab", name="ab")  # by name: only who asks for it waits for pandas and SciPy
+app.command("cli.analyze_canary:canary", name="canary")
 
 
 @app.command
