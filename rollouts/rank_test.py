@@ -4,8 +4,7 @@ Two tests must agree, so the larger of their p-values counts. The Wilcoxon-Mann-
 samples, also with ties, if both sets come from one distribution (Lehmann, "Nonparametrics: statistical methods based
 on ranks", 1975, chapter 1). The Brunner-Munzel test holds also when they differ in spread but neither tends to be
 larger, in larger samples (Brunner and Munzel, "The nonparametric Behrens-Fisher problem", Biometrical Journal 42,
-2000). The shift is that of Hodges and Lehmann: the median of all differences, with the interval of the Wilcoxon test
-(Hollander, Wolfe and Chicken, "Nonparametric statistical methods", 3rd edition 2014, section 4.3).
+2000).
 """
 
 from math import sqrt
@@ -22,30 +21,6 @@ _EXACT_UP_TO = 80
 def p_larger(first: Floats, second: Floats) -> float:
     """One-sided p-value of "``first`` does not tend to be larger than ``second``", each of two numbers or more."""
     return max(_wilcoxon(first, second), _brunner_munzel(first, second))
-
-
-def superiority(first: Floats, second: Floats) -> float:
-    """The probability that one of ``first`` is larger than one of ``second``; ties count half."""
-    return float(_placements(first, second).mean())
-
-
-def shift(first: Floats, second: Floats) -> float:
-    """The median of all differences first - second (Hodges and Lehmann)."""
-    return _difference_at(np.sort(first), np.sort(second), len(first) * len(second) / 2)
-
-
-def shift_interval(first: Floats, second: Floats, alpha: float) -> tuple[float, float] | None:
-    """The two-sided 1 - alpha interval of the shift; None when there are too few numbers for one."""
-    n, m = len(first), len(second)
-    half = float(stats.norm.ppf(1 - alpha / 2)) * sqrt(n * m * (n + m + 1) / 12)
-    below = int(np.floor(n * m / 2 - half))  # differences left out at each end
-    if below < 1:
-        return None
-    ordered_first, ordered_second = np.sort(first), np.sort(second)
-    return (
-        _difference_at(ordered_first, ordered_second, below - 0.5),
-        _difference_at(ordered_first, ordered_second, n * m - below + 0.5),
-    )
 
 
 def _wilcoxon(first: Floats, second: Floats) -> float:
@@ -85,19 +60,3 @@ def _brunner_munzel(first: Floats, second: Floats) -> float:
         return 0.0 if estimate > 0.5 else 1.0
     degrees = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
     return float(stats.t.sf((estimate - 0.5) / sqrt(a + b), degrees))
-
-
-def _difference_at(first: Floats, second: Floats, count: float) -> float:
-    """The smallest difference first - second that ``count`` differences or more do not exceed; both ordered.
-
-    Found by halving the range, so that not all differences need be held at once.
-    """
-    low, high = float(first[0] - second[-1]), float(first[-1] - second[0])
-    for _ in range(64):
-        middle = (low + high) / 2
-        # first - second <= middle, counted for each of the second
-        if float(np.searchsorted(first, second + middle, "right").sum()) >= count:
-            high = middle
-        else:
-            low = middle
-    return high
