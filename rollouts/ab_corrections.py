@@ -27,7 +27,7 @@ def adjust_p_values(p_values: Sequence[float | None], correction: Correction) ->
     if correction == "holm":
         adjusted = np.maximum.accumulate(values[order] * (family + 1 - ranks))
     else:
-        adjusted = np.minimum.accumulate((values[order] * family / ranks)[::-1])[::-1]
+        adjusted = np.minimum.accumulate((values[order] * (family / ranks))[::-1])[::-1]
     result: list[float | None] = [None] * family
     for position, value in zip(order, np.minimum(adjusted, 1.0), strict=True):
         result[known[position]] = float(value)
