@@ -65,7 +65,7 @@ def group(rows: Rows, metrics: Mapping[str, AbMetric], control: str | None = Non
     both = (in_treatment > 0) & (in_treatment < row_count)
     if both.any():
         others = f" and {both.sum() - 1:,} more" if both.sum() > 1 else ""
-        raise InputError(f"unit {ids[both][0]!r}{others} is in both arms: what an arm did to it cannot be told")
+        raise InputError(f"unit {str(ids[both][0])!r}{others} is in both arms: what an arm did to it cannot be told")
     numbers = {name: column[usable] for name, column in rows.numbers.items()}
     values, missing = {}, {}
     for name, metric in metrics.items():
@@ -127,7 +127,7 @@ def _check_zero_or_one(
     hits = np.bincount(at[known], weights=column[known], minlength=len(ids))
     mixed = (hits > 0) & (hits < np.bincount(at[known], minlength=len(ids)))
     if mixed.any():
-        raise InputError(f"{name}: unit {ids[mixed][0]!r} has rows with 0 and rows with 1: use {name}:ratio")
+        raise InputError(f"{name}: unit {str(ids[mixed][0])!r} has rows with 0 and rows with 1: use {name}:ratio")
 
 
 def _mean_by_unit(column: Floats, at: NDArray[np.intp], units: int) -> Floats:
@@ -145,6 +145,6 @@ def _segment(name: str, column: NDArray[np.str_], at: NDArray[np.intp], ids: NDA
     part_of_unit = np.zeros(len(ids), dtype=np.intp)
     part_of_unit[at] = part_of_row
     if (moved := part_of_unit[at] != part_of_row).any():
-        raise InputError(f"the segment {name} of unit {ids[at[moved][0]]!r} is not the same in all its rows")
+        raise InputError(f"the segment {name} of unit {str(ids[at[moved]][0])!r} is not the same in all its rows")
     named: NDArray[np.str_] = np.where(parts == "", "(none)", parts)[part_of_unit]
     return named

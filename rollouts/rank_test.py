@@ -15,7 +15,8 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 
-_EXACT_UP_TO = 80
+_EXACT_UP_TO = 60
+"""Numbers of both sets together; beyond, the normal approximation is as good."""
 
 
 def p_larger(first: Floats, second: Floats) -> float:
@@ -27,7 +28,12 @@ def _wilcoxon(first: Floats, second: Floats) -> float:
     ranks = stats.rankdata(np.concatenate([first, second]))
     total = ranks[: len(first)].sum()
     if len(ranks) <= _EXACT_UP_TO:
-        return _share_of_subsets(np.rint(2 * ranks).astype(int), len(first), round(2 * total))
+        doubled = np.rint(2 * ranks).astype(int)  # whole numbers also with ties
+        if len(first) <= len(second):
+            return _share_of_subsets(doubled, len(first), round(2 * total))
+        return _share_of_subsets(
+            -doubled + doubled.max(), len(second), int((doubled.max() - doubled)[len(first) :].sum())
+        )
     spread = float(((ranks - ranks.mean()) ** 2).sum()) * len(first) * len(second)
     variance = spread / (len(ranks) * (len(ranks) - 1))
     if variance <= 0:
@@ -37,7 +43,7 @@ def _wilcoxon(first: Floats, second: Floats) -> float:
 
 def _share_of_subsets(doubled_ranks: NDArray[np.int_], size: int, at_least: int) -> float:
     """Of all subsets of this size, the share whose sum is ``at_least`` this, counted exactly."""
-    ways = np.zeros((size + 1, int(doubled_ranks.sum()) + 1))
+    ways = np.zeros((size + 1, int(np.sort(doubled_ranks)[-size:].sum()) + 1))
     ways[0, 0] = 1.0
     for rank in doubled_ranks:
         ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()

@@ -10,7 +10,7 @@ MEAN = {"x": AbMetric(type="mean")}
 
 def rows(units, arms, x, **more):
     columns = {"x": np.array(x, dtype=float)} | {name: np.array(v, dtype=float) for name, v in more.items()}
-    return Rows(np.array(units, dtype=object), np.array(arms, dtype=object), columns)
+    return Rows(np.array(list(units), dtype=object), np.array(arms, dtype=object), columns)
 
 
 def test_several_rows_of_a_unit_count_once():

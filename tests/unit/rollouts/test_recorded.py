@@ -49,7 +49,7 @@ def test_a_good_canary_is_non_inferior_and_a_bad_one_harm(times):
 def test_few_requests_say_how_many_are_missing():
     judgement = judge_requests(STABLE, requests(300, seed=5))
     assert judgement.verdict == "not-proven"
-    assert 300 < judgement.needs_requests < 1500
+    assert 300 < 300 + judgement.needs_requests < 1500
 
 
 @pytest.mark.parametrize(("stable", "canary"), [(20_000, 0), (0, 1000), (0, 0), (3, 3)])
@@ -180,7 +180,7 @@ def test_the_unit_of_a_series_does_not_matter(seed, scale):
 
 
 @pytest.mark.parametrize("draw", ["normal", "lognormal", "poisson"])
-@pytest.mark.parametrize(("stable", "canary"), [(5, 5), (30, 30), (60, 20)])
+@pytest.mark.parametrize(("stable", "canary"), [(5, 5), (20, 20), (40, 12)])
 def test_equal_series_are_harm_in_one_of_a_hundred_at_most(draw, stable, canary):
     rng = np.random.default_rng(stable)
     of = {"normal": (10.0, 1.0), "lognormal": (0.0, 1.0), "poisson": (0.5,)}[draw]
