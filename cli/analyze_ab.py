@@ -216,7 +216,7 @@ def _metric_lines(metric: AbMetricResult, alpha: float) -> list[str]:
     role = "" if metric.role == "primary" else f" ({metric.role})"
     lines = [f"{metric.name}{role}: {metric.verdict}, {metric.why}"]
     if metric.effect is not None:
-        relative = "" if metric.relative_effect is None else f" ({metric.relative_effect:+.1%} of it)"
+        relative = "" if metric.relative_effect is None else f" ({metric.relative_effect:+.1%} of the control)"
         lines.append(
             f"  control {_value(metric.control, metric.type)}, treatment {_value(metric.treatment, metric.type)}: "
             f"{_effect(metric.effect, metric.type)}{relative}{_interval(metric.interval, metric.type, 1 - alpha)}"

@@ -120,6 +120,7 @@ def _as_json(judgement: Judgement) -> dict[str, Any]:
         ],
         "needs_requests": judgement.needs_requests,
         "problems": list(judgement.problems),
+        "notes": list(judgement.notes),
     }
 
 
@@ -129,6 +130,7 @@ def _lines(judgement: Judgement) -> list[str]:
     lines = [f"{judgement.verdict.upper()}{more}"]
     lines += [_metric_line(metric) for metric in judgement.metrics]
     lines += [f"problem       {problem}" for problem in judgement.problems]
+    lines += [f"note          {note}" for note in judgement.notes]
     return lines
 
 

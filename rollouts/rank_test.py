@@ -15,7 +15,7 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 
-_EXACT_UP_TO = 60
+_EXACT_UP_TO = 40
 """Numbers of both sets together; beyond, the normal approximation is as good."""
 
 

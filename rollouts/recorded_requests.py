@@ -54,12 +54,13 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The judge's answer. ``problems`` say what was left out, and why nothing better could be shown."""
+    """The judge's answer. ``problems`` say why nothing better could be shown, ``notes`` what else was left out."""
 
     verdict: Literal["harm", "non-inferior", "not-proven"]
     metrics: tuple[JudgedMetric, ...]
     needs_requests: int | None
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def judge_requests(baseline: Recorded, canary: Recorded) -> Judgement:
@@ -104,7 +105,8 @@ def _judgement(metrics: tuple[JudgedMetric, ...], pair: "_Pair", doubtful: set[s
         needs_requests=max(known)
         if verdict == "not-proven" and not doubtful and known and len(known) == len(missing)
         else None,
-        problems=(*pair.problems, *pair.notes),
+        problems=tuple(pair.problems),
+        notes=tuple(pair.notes),
     )
 
 

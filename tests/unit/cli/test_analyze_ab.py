@@ -47,7 +47,7 @@ def test_the_verdict_comes_first_and_everything_else_after_it(recorded, capsys):
     )  # fmt: skip
     assert code == 0
     assert out.splitlines()[0] == "BETTER: shown to be better: accuracy, minutes; non-inferior: failed"
-    assert "control 42.00%, treatment 48.00%: +6.00pp (+14.3% of it), 95% interval" in out
+    assert "control 42.00%, treatment 48.00%: +6.00pp (+14.3% of the control), 95% interval" in out
     assert "failed (guardrail): non-inferior" in out
     assert "country=NA accuracy" in out
     assert "of the variance away" in out

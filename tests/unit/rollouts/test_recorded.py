@@ -37,7 +37,8 @@ STABLE = requests(20_000, seed=1, errors=0.001)
 def test_a_good_canary_is_non_inferior_and_a_bad_one_harm(times):
     stable = requests(20_000, seed=1, errors=0.001, times=times)
     good = judge_requests(stable, requests(1200, seed=2, times=times))
-    assert (good.verdict, good.needs_requests) == ("non-inferior", None)
+    assert (good.verdict, good.needs_requests, good.problems) == ("non-inferior", None, ())
+    assert (len(good.notes) == 1) == times
     assert [metric.name for metric in good.metrics] == ["error-rate", "latency-p95"]
     failing = judge_requests(stable, requests(1200, seed=3, errors=0.05, times=times))
     assert (failing.verdict, failing.metrics[0].verdict) == ("harm", "harm")
