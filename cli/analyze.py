@@ -9,8 +9,9 @@ from cli.output import print_json, print_text
 from collectors.test_suite import read_results
 
 app = App(name="analyze", help="Analyse files of any origin.")
-app.command("cli.analyze_ab:ab", name="ab")  # by name: only who asks for it waits for pandas and SciPy
-app.command("cli.analyze_canary:canary", name="canary")
+# Named, not imported: only who asks for them waits for pandas and SciPy.
+app.command("cli.analyze_ab:ab", name="ab", help="Compare two arms of recorded users.")
+app.command("cli.analyze_canary:canary", name="canary", help="Judge a recorded canary against its baseline.")
 
 
 @app.command

@@ -31,23 +31,34 @@ def ab(
     metric: Annotated[
         tuple[str, ...],
         Parameter(
+            negative="",
             help="NAME:mean, NAME:proportion or NAME:ratio, of the column NAME, or of another one: NAME:mean=COLUMN, "
-            "NAME:ratio=NUMERATOR/DENOMINATOR. A ratio without denominator is per row. May be repeated."
+            "NAME:ratio=NUMERATOR/DENOMINATOR. A ratio without denominator is per row. May be repeated.",
         ),
     ] = (),
     control: Annotated[
         str | None, Parameter(help="The control arm, unless it is called control, stable or baseline.")
     ] = None,
-    decrease: Annotated[tuple[str, ...], Parameter(help="A metric of which less is better; may be repeated.")] = (),
-    margin: Annotated[
-        tuple[str, ...], Parameter(help=f"Makes a metric a guardrail that may be worse by less than this: {_NAMED}")
+    decrease: Annotated[
+        tuple[str, ...], Parameter(negative="", help="A metric of which less is better; may be repeated.")
     ] = (),
-    minimum_effect: Annotated[tuple[str, ...], Parameter(help=f"The least effect that is wanted: {_NAMED}")] = (),
+    margin: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help=f"Makes a metric a guardrail that may be worse by less than this: {_NAMED}"),
+    ] = (),
+    minimum_effect: Annotated[
+        tuple[str, ...], Parameter(negative="", help=f"The least effect that is wanted: {_NAMED}")
+    ] = (),
     covariate: Annotated[
         tuple[str, ...],
-        Parameter(help="A column measured before the start, for all metrics, or NAME=COLUMN for one; may be repeated."),
+        Parameter(
+            negative="",
+            help="A column measured before the start, for all metrics, or NAME=COLUMN for one; may be repeated.",
+        ),
     ] = (),
-    segment: Annotated[tuple[str, ...], Parameter(help="A column to report by as well; may be repeated.")] = (),
+    segment: Annotated[
+        tuple[str, ...], Parameter(negative="", help="A column to report by as well; may be repeated.")
+    ] = (),
     share: Annotated[str, Parameter(help="Of units that should be in the treatment.")] = "50%",
     alpha: str = "5%",
     correction: str = "holm",
@@ -58,7 +69,7 @@ def ab(
 ) -> int:
     """Compare two arms: sample ratio first, then every metric with effect, interval, corrected p-value and verdict.
 
-    FILE is CSV or Parquet with one row per unit, or several that are added up by unit.
+    FILE is CSV or Parquet with one row per unit, or several, which count as one.
     """
     planned = None
     if plan is not None:

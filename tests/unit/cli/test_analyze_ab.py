@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,28 @@ def test_rows_without_a_value_are_counted_and_said(tmp_path, capsys):
     _, out, _ = ab(capsys, path, *UNITS, "--metric", "x:mean")
     assert "202, of which 2 name no unit or no arm and were left out" in out
     assert "x: 2 rows without a value" in out
+
+
+PLAN = Path(__file__).resolve().parents[3] / "releases" / "ion-phase4" / "plan.yaml"
+
+
+def test_a_plan_says_what_is_analysed_and_that_fewer_users_than_planned_show_nothing(recorded, capsys):
+    table = pd.read_csv(recorded, keep_default_na=False).assign(users="new")
+    for units, verdict in (
+        (4000, "BETTER: shown to be better: accuracy"),
+        (2000, "NOT-PROVEN: 2,000 of 2,152 planned"),
+    ):
+        table[:units].to_csv(recorded, index=False)
+        _, out, _ = ab(capsys, *UNITS, "--control", "phase3", "--plan", PLAN, recorded)
+        assert out.startswith(verdict)
+
+
+def test_checking_a_plan_tells_how_many_users_its_test_needs(capsys):
+    assert run(["plan", "check", str(PLAN)]) == 0
+    assert "needs 1,076 units of control and 1,076 of treatment, 3 days" in capsys.readouterr().out
+    assert run(["plan", "check", str(PLAN), "--json"]) == 0
+    (test,) = json.loads(capsys.readouterr().out)["ab_tests"]
+    assert test == {"stage": "ab-test", "control_units": 1076, "treatment_units": 1076, "days": 3}
 
 
 ROWS = "user,arm,x,word\na,control,1,one\nb,new,2,two\n"
