@@ -15,6 +15,9 @@ from loadtests.trend import judge_trend
 from processes.errors import UsageError
 
 app = App(name="analyze", help="Analyse files of any origin.")
+# Named, not imported: only who asks for them waits for pandas and SciPy.
+app.command("cli.analyze_ab:ab", name="ab", help="Compare two arms of recorded users.")
+app.command("cli.analyze_canary:canary", name="canary", help="Judge a recorded canary against its baseline.")
 
 
 @app.command

@@ -1,15 +1,18 @@
 """``gonogo plan``: check a release plan, and show what would run."""
 
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App
 
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
 from decision.inputs import subject_of
+from decision.objectives import Stage
 from decision.plan_file import read_plan
 from evidence.store import open_store
 from flows.authorization import pending
+from rollouts.ab_size import Size, planned_size
 
 app = App(name="plan", help="Check a release plan, or show what would run.")
 
@@ -19,15 +22,45 @@ def check(plan: Path, *, json: Json = False) -> int:
     """Validate a plan; every problem names file, line and key."""
     plan_file = read_plan(plan)
     subject = subject_of(plan_file)
+    tests = [
+        (stage, planned_size(stage.metrics, stage.analysis, stage.share)) for stage in plan_file.plan.rollout.stages
+    ]
+    sizes = [_size_as_json(stage, size) for stage, size in tests if stage.metrics]
     counts = {"claims": len(plan_file.plan.claims), "collectors": len(plan_file.plan.collect)}
     if json:
-        print_json({"release": plan_file.plan.release, "subject": subject.digest, "digest": plan_file.digest, **counts})
+        print_json(
+            {
+                "release": plan_file.plan.release,
+                "subject": subject.digest,
+                "digest": plan_file.digest,
+                **counts,
+                "ab_tests": sizes,
+            }
+        )
     else:
         print_text(
             f"{plan}: a valid plan for {subject.name} {subject.version}: "
             f"{counts['claims']} claims on {counts['collectors']} collectors"
         )
+        for stage, size in tests:
+            if stage.metrics:
+                print_text(f"A/B test in stage {stage.name}: {_size_in_words(stage, size)}")
     return 0
+
+
+def _size_as_json(stage: Stage, size: Size | None) -> dict[str, Any]:
+    known = {"control_units": size.control, "treatment_units": size.treatment, "days": size.days} if size else {}
+    return {"stage": stage.name, "control_units": None, "treatment_units": None, "days": None} | known
+
+
+def _size_in_words(stage: Stage, size: Size | None) -> str:
+    if size is None:
+        return "no metric says what is expected (baseline, and minimum_effect or expected), so no size can be computed"
+    needed = f"needs {size.control:,} units of control and {size.treatment:,} of treatment"
+    if size.days is None:
+        return needed
+    longer = ", longer than the stage's minimum" if size.days * 86400 > stage.minimum else ""
+    return f"{needed}, {size.days:,} day{'s' if size.days > 1 else ''}{longer}"
 
 
 @app.command

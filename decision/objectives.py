@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from decision.ab_metrics import AbAnalysis, AbMetric
 from decision.quantities import DurationS, MarginField, Number, Share, Windows
 
 ObjectiveName = Literal[
@@ -38,6 +39,7 @@ class Stage(BaseModel):
     """One stage of a rollout: the candidate's share, and what must have been seen before it may be promoted.
 
     ``salt`` enters the assignment hash, so that stages with different salts expose independent sets of users.
+    ``metrics`` make the stage an A/B test: what is compared between the users of both versions at its end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,4 +50,5 @@ class Stage(BaseModel):
     requests: int = 0
     salt: str = ""
     approval: str | None = None
-    metrics: dict[str, dict[str, str]] = Field(default_factory=dict)
+    metrics: dict[str, AbMetric] = Field(default_factory=dict)
+    analysis: AbAnalysis = AbAnalysis()

@@ -1,5 +1,6 @@
 """The kinds of evidence, and what each says."""
 
+from evidence.ab_result import AbTestResult
 from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
 from evidence.results import (
     ContractResult,
@@ -26,6 +27,7 @@ RESULTS: dict[str, type[Result]] = {
     "monitoring": MonitoringResult,
     "documentation": DocumentationResult,
     "rollout": RolloutResult,
+    "ab-test": AbTestResult,
     "decision": DecisionResult,
     "approval": ApprovalResult,
     "waiver": WaiverResult,

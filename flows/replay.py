@@ -38,6 +38,7 @@ REPLAYS: Mapping[str, Callable[[Record, Attached], Recomputed]] = {
 
 NOT_REPLAYED: Mapping[str, str] = {
     "monitoring": "what the monitoring answered is not attached, only the rules that it was asked to load",
+    "ab-test": "no flow measures it yet; gonogo analyze ab computes it from the data of the units",
     "decision": "the plan it was made by is not attached; gonogo verify BUNDLE derives a decision again",
     "approval": "a person's word: nothing is computed",
     "waiver": "a person's word: nothing is computed",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evidence.ab_result import AbTestResult
 from evidence.results import (
     Check,
     ContractResult,
@@ -53,6 +54,8 @@ def tables_of(result: Result) -> tuple[EvidenceTable, ...]:
             found = [_table("Gaps in the load", ("From", "To", "Cause"), rows)]
         case RolloutResult():
             found = [_arms(result.stages), _metrics(result.stages)]
+        case AbTestResult():
+            found = [_ab_metrics(result), _ab_segments(result)]
         case _:
             found = []
     return tuple(table for table in found if table.rows)
@@ -134,6 +137,39 @@ def _metrics(stages: Sequence[StageResult]) -> EvidenceTable:
     ]
     columns = ("Metric", "Stable", "Canary", "Difference", "Interval", "Margin", "Verdict", "Requests needed")
     return _table("What the judge saw", columns, rows)
+
+
+def _ab_metrics(result: AbTestResult) -> EvidenceTable:
+    rows = [
+        (
+            f"{metric.name} ({metric.role})",
+            *(_optional(v) for v in (metric.control, metric.treatment, metric.effect)),
+            _interval(*metric.interval, 1 - result.alpha) if metric.interval else "none",
+            _optional(metric.adjusted_p),
+            f"{metric.verdict}: {metric.why}",
+            "" if metric.needs_units is None else count(metric.needs_units),
+        )
+        for metric in result.metrics
+    ]
+    columns = ("Metric", result.control_arm, result.treatment_arm, "Effect", "Interval", "Corrected p", "Verdict")
+    return _table(f"A/B test: {result.verdict}, {result.why}", (*columns, "Units needed"), rows)
+
+
+def _ab_segments(result: AbTestResult) -> EvidenceTable:
+    rows = [
+        (
+            f"{cell.segment}={cell.value}: {cell.metric}",
+            count(cell.control_units),
+            count(cell.treatment_units),
+            _optional(cell.effect),
+            _interval(*cell.interval, 1 - result.alpha) if cell.interval else "none",
+            _optional(cell.adjusted_p),
+            cell.verdict,
+        )
+        for cell in result.segments
+    ]
+    columns = ("Segment", "Control units", "Treatment units", "Effect", "Interval", "Corrected p", "Seen")
+    return _table("Segments of the A/B test, which decide nothing", columns, rows)
 
 
 def _optional(value: float | None) -> str:

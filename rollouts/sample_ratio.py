@@ -11,6 +11,7 @@ n users in the canary and an expected share s, the e-value of a Beta(a s, a (1 -
 from math import exp, log
 
 from scipy.special import betaln
+from scipy.stats import binomtest
 
 ALPHA = 0.001
 """Probability that a router that splits as it should ever freezes a stage."""
@@ -29,3 +30,11 @@ def mismatch_p_value(canary_users: int, users: int, share: float) -> float:
     log_e = float(betaln(first + canary_users, second + stable_users) - betaln(first, second))
     log_e -= canary_users * log(share) + stable_users * log(1 - share)
     return min(1.0, exp(-max(-700.0, min(log_e, 700.0))))
+
+
+def split_p_value(treatment_units: int, units: int, share: float) -> float:
+    """The exact two-sided binomial p-value of "the treatment's share of units is ``share``", for a test that is looked
+    at once. 0.0 without units: nothing was split."""
+    if units == 0:
+        return 0.0
+    return float(binomtest(treatment_units, units, share).pvalue)
