@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from decision.levels import LEVELS, Level
 from decision.quantities import DurationS, MarginField, Number, Share, Windows
 
 ObjectiveName = Literal[
@@ -38,6 +39,8 @@ class Stage(BaseModel):
     """One stage of a rollout: the candidate's share, and what must have been seen before it may be promoted.
 
     ``salt`` enters the assignment hash, so that stages with different salts expose independent sets of users.
+    ``level`` is what the stage asks for, ``not_before`` a time of the schedule, ``irreversible`` says why there is no
+    way back from here on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,5 +50,15 @@ class Stage(BaseModel):
     minimum: DurationS = 0.0
     requests: int = 0
     salt: str = ""
+    level: Literal["canary", "ab-test", "full"] | None = None
+    not_before: str | None = None
     approval: str | None = None
+    irreversible: str | None = None
     metrics: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    def asks_for(self) -> Level:
+        """The authorization level that the stage needs: as stated, as named, or by its share."""
+        if self.level is not None:
+            return self.level
+        named: Level | None = next((level for level in LEVELS[1:] if level == self.name), None)
+        return named or ("full" if self.share == 1 else "canary")
