@@ -19,6 +19,7 @@ from processes.errors import IntegrityError
 from rollouts.judge import Requests, judge
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.roll_back import RolledBack
+from rollouts.sample_ratio import ALPHA
 from rollouts.samples import RequestSample
 from rollouts.stage import Seen, Step, counts_of, next_step
 from rollouts.triggers import CanaryWindow, failures_in_a_row
@@ -42,12 +43,14 @@ _OUTCOMES: Mapping[str, StageOutcome] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """What stages are decided by."""
+    """What stages are decided by; the last two as ``next_step`` knows them."""
 
     slo: Slo
     minimum_s: float
     harm_alpha: float
     silence_at_most_s: float
+    mismatch_alpha: float = ALPHA
+    alone: Slo | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
         minimum_s=rules.minimum_s,
         harm_alpha=rules.harm_alpha,
         silence_at_most_s=rules.silence_at_most_s,
+        mismatch_alpha=rules.mismatch_alpha,
+        alone=rules.alone,
     )
 
 

@@ -27,12 +27,12 @@ from rollouts.lived import (
     outcome_of,
     rollout_of,
 )
+from rollouts.observation import MEMORY_LIMIT_BYTES
 from rollouts.roll_back import now_s, roll_back
 from rollouts.router import Router
 from rollouts.stage import Seen, Step
 from rollouts.watch import StageWatch
 
-MEMORY_LIMIT_BYTES = 512e6
 _SILENCE_AT_MOST_S = 10.0
 _JUDGED_METRICS = 3
 
