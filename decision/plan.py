@@ -285,7 +285,10 @@ def _wrong_rollout(plan: Plan) -> Iterator[tuple[Place, str]]:
                 yield (*place, "approval"), f"approvals.{level} asks no {stage.approval}: nobody can ever sign it"
     for index, review in enumerate(plan.rollout.windows.reviews):
         if parse_time_of_day(review) is None and time_of(review, plan.schedule) is None:
-            yield ("rollout", "windows", "reviews", index), f"{expected}, or a time of day such as 08:00, not {review!r}"
+            yield (
+                ("rollout", "windows", "reviews", index),
+                f"{expected}, or a time of day such as 08:00, not {review!r}",
+            )
 
 
 def _wrong_signers(plan: Plan, place: Place, roles: Sequence[str]) -> Iterator[tuple[Place, str]]:

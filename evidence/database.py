@@ -1,4 +1,4 @@
-"""The ledger's database, and the rollouts': how SQLite and PostgreSQL are opened, locked and kept at the newest schema."""
+"""The database of ledger and rollouts: how SQLite and PostgreSQL are opened, locked and kept at the newest schema."""
 
 import re
 import sqlite3
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
-    URL,
     JSON,
+    URL,
     Column,
     Connection,
     Engine,

@@ -1,7 +1,7 @@
 """When a share may grow: minimum times, stated dates, working hours and freezes. Pure.
 
-Rollbacks know no calendar. Durations are elapsed time; hours of the day are those of the wall clocks of a zone, so that a
-change to or from summer time moves them against UTC and no stage becomes an hour shorter.
+Rollbacks know no calendar. Durations are elapsed time; hours of the day are those of the wall clocks of a zone, so that
+a change to or from summer time moves them against UTC and no stage becomes an hour shorter.
 """
 
 from collections.abc import Iterator

@@ -13,6 +13,7 @@ from rollouts.haproxy_admin import HaproxyAdmin
 from rollouts.haproxy_config import READY_PATH, checked_lease, haproxy_config
 from rollouts.router_process import RouterProcess
 
+
 def find_haproxy() -> str | None:
     """The haproxy program of this machine; None when it is not installed."""
     return shutil.which("haproxy") or shutil.which("haproxy", path="/usr/local/sbin:/usr/sbin:/sbin")

@@ -1,8 +1,8 @@
 """What the ticks of a rollout have seen, between two of them. Pure.
 
-Requests are judged in epochs: an epoch ends when it holds enough requests, and the next one begins with none. That bounds
-what is kept and what a tick computes. Epoch k of a stage may spend 6/(π k)² of the stage's false-rollback budget; all
-epochs together spend the whole of it (union bound), so it holds however long a stage lasts.
+Requests are judged in epochs: an epoch ends when it holds enough requests, and the next one begins with none. That
+bounds what is kept and what a tick computes. Epoch k of a stage may spend 6/(π k)² of the stage's false-rollback
+budget; all epochs together spend the whole of it (union bound), so it holds however long a stage lasts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,12 @@ from typing import Any
 
 from processes.resources import Resources
 from rollouts.samples import Arm, RequestSample
+from rollouts.stage import REQUESTS_AT_LEAST
 from rollouts.state import State
 from rollouts.triggers import CanaryWindow, window_of
 from rollouts.watch import CLOCK_STEP_S, LONGEST_WINDOW_S, WINDOW_REQUESTS, WINDOW_S
 
-EPOCH_REQUESTS = 100_000
+EPOCH_REQUESTS = 50_000
 _LONGEST_EPOCH = 3 * EPOCH_REQUESTS
 _WINDOWS_KEPT = 50
 MEMORY_LIMIT_BYTES = 512e6
@@ -35,6 +36,9 @@ class ArmTotals:
         return ArmTotals(self.requests + len(mine), self.errors + sum(request.is_error for request in mine))
 
 
+NO_REQUESTS = ArmTotals()
+
+
 @dataclass(frozen=True)
 class RecordedStable:
     """The stable arm of the last stage that had one: what the candidate is held against when it is alone."""
@@ -49,7 +53,8 @@ class Observation:
     """What was seen so far. Times are epoch seconds; ``earlier_*`` are totals of the stage's finished epochs.
 
     ``by`` is the journal entry from which requests count, ``chunks`` the number of pieces in which the epoch's requests
-    are kept, ``window_from`` the index of the first request of the open window.
+    are kept, ``window_from`` the index of the first request of the open window. ``uncounted`` are canary requests that
+    were not judged: they began while a share changed.
     """
 
     cursor: int = 0
@@ -65,8 +70,9 @@ class Observation:
     window_began_s: float = 0.0
     windows: tuple[CanaryWindow, ...] = ()
     resources: Resources | None = None
-    earlier_stable: ArmTotals = ArmTotals()
-    earlier_canary: ArmTotals = ArmTotals()
+    earlier_stable: ArmTotals = NO_REQUESTS
+    earlier_canary: ArmTotals = NO_REQUESTS
+    uncounted: ArmTotals = NO_REQUESTS
     recorded: RecordedStable | None = None
     reviewed_s: float = 0.0
     ticks: int = 0
@@ -92,7 +98,7 @@ class Observation:
         made["windows"] = tuple(CanaryWindow(**window) for window in kept["windows"])
         made["resources"] = Resources(**kept["resources"]) if kept["resources"] else None
         made["recorded"] = RecordedStable(**kept["recorded"]) if kept["recorded"] else None
-        for arm in ("earlier_stable", "earlier_canary"):
+        for arm in ("earlier_stable", "earlier_canary", "uncounted"):
             made[arm] = ArmTotals(**kept[arm])
         return cls(**made)
 
@@ -114,21 +120,28 @@ def begin_where_the_journal_says(observation: Observation, state: State, phase_i
         window_began_s=began_s,
         windows=(),
         resources=None,
-        earlier_stable=observation.earlier_stable if same else ArmTotals(),
-        earlier_canary=observation.earlier_canary if same else ArmTotals(),
+        earlier_stable=observation.earlier_stable if same else NO_REQUESTS,
+        earlier_canary=observation.earlier_canary if same else NO_REQUESTS,
     )
 
 
-def counted(observation: Observation, new: Sequence[RequestSample]) -> list[RequestSample]:
-    """Those of the new requests that count: what began before was split by another share and salt."""
-    first_s = observation.began_s + CLOCK_STEP_S
-    return [request for request in new if request.at_s >= first_s]
+def counted(
+    observation: Observation, read: Sequence[RequestSample], *, split: bool
+) -> tuple[Observation, list[RequestSample]]:
+    """Those requests that count here; when they are ``split``, what began before was by another share and salt.
+
+    Canary requests among the others are counted as uncounted: their users saw the candidate all the same.
+    """
+    first_s = observation.began_s + (CLOCK_STEP_S if split else 0.0)
+    rest = [request for request in read if request.at_s < first_s]
+    new = [request for request in read if request.at_s >= first_s]
+    return replace(observation, uncounted=observation.uncounted.plus(rest, "canary")), new
 
 
 def with_requests(
     observation: Observation, requests: Sequence[RequestSample], new: int, now_s: float, resources: Resources | None
 ) -> Observation:
-    """After a tick at ``now_s`` that saw the last ``new`` of the epoch's ``requests``; closes the window when it is full."""
+    """After a tick at ``now_s`` that saw the last ``new`` of the epoch's ``requests``; closes a window that is full."""
     latest = max((request.at_s for request in requests[len(requests) - new :]), default=0.0)
     observation = replace(
         observation,
@@ -154,14 +167,19 @@ def with_requests(
 def is_full(requests: Sequence[RequestSample], needed: int) -> bool:
     """Whether an epoch holds enough requests to be ended; ``needed`` canary requests must fit in twice."""
     canary = sum(request.backend == "canary" for request in requests)
+    needed = max(needed, REQUESTS_AT_LEAST)
     return len(requests) >= _LONGEST_EPOCH or (len(requests) >= EPOCH_REQUESTS and canary >= 2 * needed)
 
 
 def after_epoch(observation: Observation, requests: Sequence[RequestSample]) -> Observation:
     """The stage goes on with a new epoch; what was seen is counted and left."""
+    return replace(with_totals(_next_epoch(observation), requests), stage_epoch=observation.stage_epoch + 1)
+
+
+def with_totals(observation: Observation, requests: Sequence[RequestSample]) -> Observation:
+    """With the requests of a finished epoch in the totals of the stage."""
     return replace(
-        _next_epoch(observation),
-        stage_epoch=observation.stage_epoch + 1,
+        observation,
         earlier_stable=observation.earlier_stable.plus(requests, "stable"),
         earlier_canary=observation.earlier_canary.plus(requests, "canary"),
     )
@@ -177,4 +195,3 @@ def _used(observation: Observation, after: Resources | None, age_s: float) -> di
     if before is not None and after is not None and before.created_at_s == after.created_at_s and age_s > 0:
         cpu = (after.cpu_s - before.cpu_s) / age_s
     return {"cpu": cpu, "memory": None if after is None else after.rss_bytes / MEMORY_LIMIT_BYTES}
-

@@ -53,8 +53,8 @@ def next_step(
 ) -> Step:
     """Harm first, then anything that makes judging worthless, then promotion; else wait.
 
-    ``mismatch_alpha`` is the probability of freezing a router that splits as it should. ``alone`` are the limits by which
-    a candidate without a stable arm beside it is judged (None: those of ``slo``).
+    ``mismatch_alpha`` is the probability of freezing a router that splits as it should. ``alone`` are the limits by
+    which a candidate without a stable arm beside it is judged (None: those of ``slo``).
     """
     if broken := triggered(seen.windows, seen.requests, seen.failures_in_a_row, slo):
         return Step("roll-back", broken)
@@ -71,9 +71,7 @@ def next_step(
     return Step("wait", missing, metrics) if missing else Step("promote", _shown(seen, metrics), metrics)
 
 
-def _worthless(
-    seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float, mismatch_alpha: float
-) -> str | None:
+def _worthless(seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float, mismatch_alpha: float) -> str | None:
     if not seen.traffic_alive:
         return "the traffic has stopped"
     if seen.silent_s > silence_at_most_s:

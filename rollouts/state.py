@@ -1,8 +1,9 @@
 """Where a rollout stands: its journal, entry by entry. Pure.
 
-Every change of traffic is two entries: one that decides it, committed before the router is told, and ``confirm`` after the
-router has done it. On the way up the first raises what may see the canary; on the way down only ``confirm`` lowers it. So
-the router never sends more than the journal says, wherever a tick was killed; what is not confirmed is told again.
+Every change of traffic is two entries: one that decides it, committed before the router is told, and ``confirm`` after
+the router has done it. On the way up the first raises what may see the canary; on the way down only ``confirm`` lowers
+it. So the router never sends more than the journal says, wherever a tick was killed; what is not confirmed is told
+again.
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ class State:
     """Where a rollout stands after its journal entry ``number``.
 
     ``stage`` is the index of the current stage, -1 before the first. At most ``at_most`` slots may see the canary, and
-    the router is to be told ``told`` slots under ``salt``; ``confirmed`` says whether it has done so. ``began_at`` is when
-    the stage (or the watch) began. Requests count that started after ``observed_from``, which entry ``observed_by`` set.
+    the router is to be told ``told`` slots under ``salt``; ``confirmed`` says whether it has done so. ``began_at`` is
+    when the stage (or the watch, once ``watched``) began. Requests count that started after ``observed_from``, which
+    entry ``observed_by`` set.
     """
 
     number: int = 0
@@ -47,6 +49,12 @@ class State:
     decided_at: datetime | None = None
     ended_at: datetime | None = None
     recorded: bool = False
+    watched: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is decided."""
+        return self.phase == "ended"
 
     @property
     def active(self) -> bool:
@@ -90,7 +98,7 @@ def _change(state: State, entry: Entry) -> dict[str, Any]:
             again = {"observed_from": entry.at, "observed_by": entry.number} if state.hold == "frozen" else {}
             return {"hold": "", "hold_kind": "", "why": why, **again}
         case "watch":
-            return {"phase": "watch", "began_at": entry.at, "why": why} | _observed(entry)
+            return {"phase": "watch", "watched": True, "began_at": entry.at, "why": why} | _observed(entry)
         case "complete":
             return {"phase": "ended", "hold": "", "outcome": "completed", "why": why, "ended_at": entry.at}
         case "roll-back" | "abort":

@@ -61,13 +61,15 @@ class TickStore:
         observation: Observation,
         *,
         new: Sequence[RequestSample] = (),
+        read: Sequence[RequestSample] = (),
         forget_epochs: Collection[int] = (),
     ) -> None:
         """Commit at once what was read, how far it was read, and who saw the canary.
 
-        ``new`` is the last of the epoch's ``observation.chunks`` pieces. Requests of ``forget_epochs`` are removed.
+        ``new`` is the last of the epoch's ``observation.chunks`` pieces, and part of what was ``read``. Requests of
+        ``forget_epochs`` are removed.
         """
-        exposed = sorted({request.user_hash for request in new if request.backend == "canary"})
+        exposed = sorted({request.user_hash for request in read if request.backend == "canary"})
         key = {"rollout_id": self.rollout_id}
         with _told("the rollout cannot be kept"), writing(self.engine) as connection:
             mine = rollouts.c.rollout_id == self.rollout_id
@@ -84,8 +86,9 @@ class TickStore:
                 if fresh:
                     connection.execute(insert(rollout_users), [{**key, "user_hash": user} for user in fresh])
             if forget_epochs:
+                of_mine = rollout_requests.c.rollout_id == self.rollout_id
                 old = rollout_requests.c.epoch.in_(list(forget_epochs))
-                connection.execute(delete(rollout_requests).where(rollout_requests.c.rollout_id == self.rollout_id, old))
+                connection.execute(delete(rollout_requests).where(of_mine, old))
 
     def requests(self, epoch: int, at_most_chunks: int | None = None) -> list[RequestSample]:
         """The requests of an epoch in the order in which they were seen."""
@@ -126,4 +129,3 @@ def _told(what: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise LedgerError(f"{what}: {reason(error)}") from error
-
