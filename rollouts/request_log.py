@@ -20,6 +20,10 @@ class RequestLog:
 
     path: Path
 
+    def end(self) -> int:
+        """The cursor after all bytes that are there now."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
     def since(self, cursor: int, *, at_most_bytes: int = -1) -> tuple[list[RequestSample], int]:
         """The requests after ``cursor``, in the order in which they ended, and the next cursor.
 

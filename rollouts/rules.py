@@ -40,8 +40,8 @@ def rules_entry(rules: Rules) -> dict[str, Any]:
     """Rules as they are kept: floats to the last bit."""
     return {
         **vars(rules),
-        "slo": _slo_entry(rules.slo),
-        "alone": None if rules.alone is None else _slo_entry(rules.alone),
+        "slo": slo_entry(rules.slo),
+        "alone": None if rules.alone is None else slo_entry(rules.alone),
     }
 
 
@@ -49,20 +49,22 @@ def read_rules(entry: Mapping[str, Any]) -> Rules:
     """The rules of an entry, also of one of an older version."""
     alone = entry.get("alone")
     return Rules(
-        slo=_slo(entry["slo"]),
+        slo=read_slo(entry["slo"]),
         minimum_s=entry["minimum_s"],
         harm_alpha=entry["harm_alpha"],
         silence_at_most_s=entry["silence_at_most_s"],
         mismatch_alpha=entry.get("mismatch_alpha", ALPHA),
-        alone=None if alone is None else _slo(alone),
+        alone=None if alone is None else read_slo(alone),
     )
 
 
-def _slo_entry(slo: Slo) -> dict[str, Any]:
+def slo_entry(slo: Slo) -> dict[str, Any]:
+    """Objectives as they are kept."""
     return {name: objective.model_dump(mode="json") for name, objective in slo.items()}
 
 
-def _slo(entry: Mapping[Any, Any]) -> Slo:
+def read_slo(entry: Mapping[Any, Any]) -> Slo:
+    """The objectives of an entry."""
     return {name: _objective(objective) for name, objective in entry.items()}
 
 

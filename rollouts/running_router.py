@@ -52,6 +52,9 @@ class RunningRouter(Protocol):
     def renew_lease(self, seconds: float) -> None:
         """Allow canary traffic for so long from now on."""
 
+    def end_of_log(self) -> int:
+        """The cursor after all that is logged now."""
+
     def requests_since(self, cursor: int) -> tuple[list[RequestSample], int, bool]:
         """Requests logged after ``cursor``, the next cursor, and whether that was all there is."""
 
@@ -80,6 +83,10 @@ class RunningHaproxy:
         """See ``RunningRouter``."""
         self.admin.set("lease_until_ms", f"int({round((time.time() + seconds) * 1000)})")
 
+    def end_of_log(self) -> int:
+        """See ``RunningRouter``."""
+        return self.log.end()
+
     def requests_since(self, cursor: int) -> tuple[list[RequestSample], int, bool]:
         """See ``RunningRouter``."""
         return _read_on(self.log, cursor)
@@ -105,6 +112,10 @@ class RunningEmbedded:
         """See ``RunningRouter``."""
         self._send({"lease_s": seconds})
 
+    def end_of_log(self) -> int:
+        """See ``RunningRouter``."""
+        return self.log.end()
+
     def requests_since(self, cursor: int) -> tuple[list[RequestSample], int, bool]:
         """See ``RunningRouter``."""
         return _read_on(self.log, cursor)
@@ -126,5 +137,4 @@ class RunningEmbedded:
 
 def _read_on(log: RequestLog, cursor: int) -> tuple[list[RequestSample], int, bool]:
     requests, read_to = log.since(cursor, at_most_bytes=_READ_AT_MOST_BYTES)
-    size = log.path.stat().st_size if log.path.exists() else 0
-    return requests, read_to, size - read_to < _READ_AT_MOST_BYTES // 2
+    return requests, read_to, log.end() - read_to < _READ_AT_MOST_BYTES // 2

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from evidence.database import LedgerError, reason, rollout_requests, rollout_users, rollouts, writing
+from evidence.database import LedgerError, reason, rollout_journal, rollout_requests, rollout_users, rollouts, writing
+from rollouts.journal import Draft
 from rollouts.observation import Observation
 from rollouts.samples import RequestSample
 
@@ -28,10 +29,12 @@ class RolloutRow:
     notified: int
 
 
-def start_rollout(engine: Engine, row: RolloutRow, observation: Observation) -> None:
-    """Take up a new rollout. Raises LedgerError when there is one with this id."""
+def start_rollout(engine: Engine, row: RolloutRow, observation: Observation, first: Draft) -> None:
+    """Take up a new rollout with the first entry of its journal. Raises LedgerError when there is one with this id."""
+    entry = {"rollout_id": row.rollout_id, "number": 1, "at": row.started_at, **vars(first)}
     with _told("the rollout cannot be started"), writing(engine) as connection:
         connection.execute(insert(rollouts).values(**vars(row), observation=observation.as_json()))
+        connection.execute(insert(rollout_journal).values(**entry))
 
 
 def newest_rollout(engine: Engine, release: str) -> RolloutRow | None:

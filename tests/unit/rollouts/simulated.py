@@ -89,8 +89,8 @@ class Simulation:
         self.store = TickStore(self.journal.engine, "r")
         self.waits = Waits("")
         row = RolloutRow("r", "shop-2", "dirHash1:0", "0" * 64, self.at.isoformat(), 0)
-        start_rollout(self.journal.engine, row, Observation())
-        self.journal.append([Draft("start", self.spec.stages[0].name, 0, {"why": "a test"})], at=self.at)
+        first = Draft("start", self.spec.stages[0].name, 0, {"why": "a test"})
+        start_rollout(self.journal.engine, row, Observation(), first)
 
     @property
     def rollout(self) -> Rollout:
