@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def notify(urls: Sequence[str], title: str, body: str) -> str | None:
-    """Send one message to all URLs; returns why that failed (without URLs: they hold secrets), None when it was sent."""
+    """Send one message to all URLs; returns why that failed (without URLs: they hold secrets); None: it was sent."""
     if not urls:
         return None
     try:

@@ -13,6 +13,12 @@ from rollouts.state import State, state_of
 from rollouts.under_way import Rollout, irreversible, stage_of, waits_for
 
 _ENTRIES = 12
+_PHASES = {
+    "waiting": "waits to begin",
+    "stage": "under way",
+    "watch": "watched after the last stage",
+    "back": "goes back",
+}
 
 
 def status_of(staged: Staged) -> dict[str, Any]:
@@ -53,8 +59,8 @@ def status_of(staged: Staged) -> dict[str, Any]:
 
 def status_text(status: dict[str, Any], now: datetime) -> str:
     """A status for people."""
-    ended = f", ended: {status['outcome']}" if status["outcome"] else ""
-    lines = [f"Rollout {status['rollout_id']}: {status['hold'] or status['phase']}{ended}"]
+    stands = status["hold"] or status["outcome"] or _PHASES[status["phase"]]
+    lines = [f"Rollout {status['rollout_id']}: {stands}"]
     if status["why"]:
         lines.append(f"  because      {status['why']}")
     if status["stage"] is not None:
