@@ -1,4 +1,4 @@
-"""A real rollout by the command line alone: a router and two servers of their own, users, and ticks as a timer calls them."""
+"""A real rollout by the command line alone: router and servers of their own, users, ticks as a timer calls them."""
 
 import json
 import sys
@@ -27,7 +27,8 @@ rollout:
   watch: 2s
   silence: 30s
   router: {kind: KIND, listen: "127.0.0.1:LISTEN", stable: "http://127.0.0.1:STABLE",
-           candidate: "http://127.0.0.1:CANDIDATE", control: run/control.sock, request_log: run/requests.log, lease: LEASE}
+           candidate: "http://127.0.0.1:CANDIDATE", control: run/control.sock, request_log: run/requests.log,
+           lease: LEASE}
 """
 
 
@@ -44,7 +45,7 @@ class Site:
         plan = plan.replace("approvals:\n  full: [{role: approver}]\n", "")
         (self.folder / "plan.yaml").write_text(plan)
         for name, rate in (("stable", 0.0), ("candidate", error_rate)):
-            argv = [sys.executable, str(PROCESSES), "backend", str(ports[name.upper()]), name, str(rate), "2"]
+            argv = [sys.executable, str(PROCESSES), "backend", str(ports[name.upper()]), name, str(rate), "8"]
             stack.enter_context(supervised(name, argv, log=folder / f"{name}.log"))
         router = supervised(
             "router", command("rollout", "router", "plan.yaml"), log=folder / "router.log",
