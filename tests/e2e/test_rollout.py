@@ -1,9 +1,12 @@
 """A real rollout by the command line alone: router and servers of their own, users, ticks as a timer calls them."""
 
+import base64
 import json
 import sys
+import threading
 import time
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -32,6 +35,28 @@ rollout:
 """
 
 
+class Hook:
+    """A receiver of notifications, as a chat service has one."""
+
+    def __init__(self, stack):
+        self.titles = titles = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                titles.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["title"])
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        stack.callback(self.server.server_close)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        stack.callback(self.server.shutdown)
+        self.url = f"json://127.0.0.1:{self.server.server_address[1]}/"
+
+
 class Site:
     """A release with what serves it: both versions, the router, users."""
 
@@ -43,7 +68,8 @@ class Site:
             rollout = rollout.replace(name, str(port), 1) if name != "CANDIDATE" else rollout.replace(name, str(port))
         plan = PLAN.replace("rollout:\n  stages: [{name: full, share: 100%}]\n", rollout)
         plan = plan.replace("approvals:\n  full: [{role: approver}]\n", "")
-        (self.folder / "plan.yaml").write_text(plan)
+        self.hook = Hook(stack)
+        (self.folder / "plan.yaml").write_text(plan + f"notify: ['{self.hook.url}']\n")
         for name, rate in (("stable", 0.0), ("candidate", error_rate)):
             argv = [sys.executable, str(PROCESSES), "backend", str(ports[name.upper()]), name, str(rate), "8"]
             stack.enter_context(supervised(name, argv, log=folder / f"{name}.log"))
@@ -95,6 +121,8 @@ def test_a_good_candidate_is_taken_to_everyone_by_ticks_alone(site, kind):
     assert (status["outcome"], status["share"], status["recorded"]) == ("completed", 1.0, True)
     assert {request.status for request in shop.requests()} == {200}
     assert [entry["action"] for entry in status["journal"]][-2:] == ["complete", "record"]
+    told = ["start", "expose", "expose", "expose", "watch", "complete"]
+    assert [title.split()[1] for title in shop.hook.titles] == told
     listed = json.loads(gonogo(shop.folder, "evidence", "list", "--kind", "rollout", "--json").stdout)
     assert len(listed) == 1
     verified = gonogo(shop.folder, "verify", "--ledger", "--replay")
@@ -110,8 +138,8 @@ def test_a_bad_candidate_is_rolled_back_and_its_evidence_says_who_was_harmed(sit
     assert "roll-back canary: " in ran.stderr
     shop.tick("--for", "25s")
     (listed,) = json.loads(gonogo(shop.folder, "evidence", "list", "--kind", "rollout", "--json").stdout)
-    shown = json.loads(gonogo(shop.folder, "evidence", "show", listed["record_id"], "--json").stdout)
-    result = shown["result"]
+    envelope = json.loads(gonogo(shop.folder, "evidence", "show", listed["record_id"], "--json").stdout)
+    result = json.loads(base64.b64decode(envelope["payload"]))["predicate"]["result"]
     canary = [request for request in shop.requests() if request.backend == "canary"]
     assert result["outcome"] == "rolled-back"
     assert result["canary_requests"] == len(canary)
@@ -142,6 +170,12 @@ def test_when_ticks_stop_the_lease_lapses_and_everyone_is_on_stable(site, kind):
     assert last_s - ended_s < 3
     assert shop.tick("--for", "2s", "--every", "200ms").returncode == 0  # the next tick goes on
     assert max(r.at_s for r in shop.requests() if r.backend == "canary") > last_s
+    (shop.folder / "service" / "index.html").write_text("<p>another shop</p>\n")
+    assert "the subject is another one now" in shop.status()["waits_for"]
+    assert gonogo(shop.folder, "rollout", "abort", "plan.yaml").returncode == 2
+    ran = gonogo(shop.folder, "rollout", "abort", "plan.yaml", "--reason", "somebody changed it")
+    assert ran.returncode == 20
+    assert (shop.status()["outcome"], shop.status()["share"]) == ("aborted", 0.0)
 
 
 def test_a_rollout_needs_an_authorization_and_a_router(tmp_path):
