@@ -1,5 +1,6 @@
 """What ``gonogo rollout status`` tells: where a rollout stands, what was seen, and what it waits for."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from flows.staged_rollout import Staged
 from processes.errors import ProcessError
 from reports.formats import minute, percent
 from rollouts.assignment import SLOTS
+from rollouts.journal import Entry
 from rollouts.observation import ArmTotals, Observation
 from rollouts.state import State, state_of
 from rollouts.under_way import Rollout, irreversible, stage_of, waits_for
@@ -41,7 +43,7 @@ def status_of(staged: Staged) -> dict[str, Any]:
         "share": state.at_most / SLOTS,
         "since": _text(state.began_at),
         "irreversible": irreversible(rollout.spec, state),
-        **_seen(rollout, state, observation),
+        **_seen(rollout, state, observation, entries),
         "judge": observation.judged or None,
         "waits_for": waits.why if waits else None,
         "next_at": _text(waits.next_at) if waits else None,
@@ -75,7 +77,7 @@ def status_text(status: dict[str, Any], now: datetime) -> str:
     lines.append(f"  exposed      {status['users_exposed']:,} users")
     if status["judge"]:
         lines.append(f"  judge        {status['judge']['action']}: {status['judge']['why']}")
-        if status["judge"]["needs_requests"]:
+        if status["judge"]["action"] == "wait" and status["judge"]["needs_requests"]:
             lines.append(f"               about {status['judge']['needs_requests']:,} more canary requests are needed")
     if status["waits_for"]:
         lines.append(f"  waits        {status['waits_for']}")
@@ -114,23 +116,22 @@ def _router(rollout: Rollout) -> tuple[dict[str, Any] | None, str | None]:
     return facts, None
 
 
-def _seen(rollout: Rollout, state: State, observation: Observation) -> dict[str, Any]:
-    """Requests and errors of each arm in this stage."""
-    requests = rollout.store.requests(observation.epoch) if state.observed_by == observation.by else []
-    stable, canary = (
-        observation.earlier_stable.plus(requests, "stable"),
-        observation.earlier_canary.plus(requests, "canary"),
-    )
+def _seen(rollout: Rollout, state: State, observation: Observation, entries: Sequence[Entry]) -> dict[str, Any]:
+    """Requests and errors of each arm in this stage, of an ended rollout in its last one."""
+    last = next((e.detail for e in reversed(entries) if "epoch" in e.detail), None) if state.outcome else None
+    if last is not None:
+        requests = rollout.store.requests(last["epoch"], last["chunks"])
+        stable, canary = ArmTotals(**last["earlier_stable"]), ArmTotals(**last["earlier_canary"])
+    else:
+        requests = rollout.store.requests(observation.epoch) if state.observed_by == observation.by else []
+        stable, canary = observation.earlier_stable, observation.earlier_canary
     return {
-        "stable": _totals(stable),
-        "canary": _totals(canary),
+        "stable": vars(stable.plus(requests, "stable")),
+        "canary": vars(canary.plus(requests, "canary")),
         "users_exposed": rollout.store.users_exposed(),
         "ticks": observation.ticks,
+        "lapsed_s": observation.lapsed_s,
     }
-
-
-def _totals(totals: ArmTotals) -> dict[str, int]:
-    return {"requests": totals.requests, "errors": totals.errors}
 
 
 def _text(at: datetime | None) -> str | None:

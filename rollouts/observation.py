@@ -54,7 +54,7 @@ class Observation:
 
     ``by`` is the journal entry from which requests count, ``chunks`` the number of pieces in which the epoch's requests
     are kept, ``window_from`` the index of the first request of the open window. ``uncounted`` are canary requests that
-    were not judged: they began while a share changed.
+    were not judged: they began while a share changed. ``lapsed_s`` is for how long no tick renewed the stage's lease.
     """
 
     cursor: int = 0
@@ -73,6 +73,7 @@ class Observation:
     earlier_stable: ArmTotals = NO_REQUESTS
     earlier_canary: ArmTotals = NO_REQUESTS
     uncounted: ArmTotals = NO_REQUESTS
+    lapsed_s: float = 0.0
     recorded: RecordedStable | None = None
     reviewed_s: float = 0.0
     ticks: int = 0
@@ -115,6 +116,7 @@ def begin_where_the_journal_says(observation: Observation, state: State, phase_i
         stage=phase_index,
         stage_epoch=observation.stage_epoch + 1 if same else 1,
         stage_ticks=observation.stage_ticks if same else 0,
+        lapsed_s=observation.lapsed_s if same else 0.0,
         began_s=began_s,
         last_request_s=began_s,
         window_began_s=began_s,
@@ -136,6 +138,12 @@ def counted(
     rest = [request for request in read if request.at_s < first_s]
     new = [request for request in read if request.at_s >= first_s]
     return replace(observation, uncounted=observation.uncounted.plus(rest, "canary")), new
+
+
+def with_lapse(observation: Observation, now_s: float, lease_s: float) -> Observation:
+    """With the time since the last tick that no lease covered: the candidate was not seen then."""
+    last_s = max(observation.last_tick_s, observation.began_s)
+    return replace(observation, lapsed_s=observation.lapsed_s + max(0.0, now_s - last_s - lease_s))
 
 
 def with_requests(

@@ -19,6 +19,7 @@ from rollouts.observation import (
     begin_where_the_journal_says,
     counted,
     is_full,
+    with_lapse,
     with_requests,
     with_totals,
 )
@@ -106,7 +107,10 @@ def _observe(rollout: Rollout, state: State) -> tuple[Observation, list[RequestS
     observation, new = counted(observation, read, split=state.active)
     requests = rollout.store.requests(observation.epoch) + new
     observation = replace(observation, chunks=observation.chunks + bool(new))
-    resources = rollout.resources() if state.active else None
+    resources = None
+    if state.active:
+        resources = rollout.resources()
+        observation = with_lapse(observation, now_s, rollout.lease_s)
     observation = with_requests(observation, requests, len(new), now_s, resources)
     rollout.store.save(observation, new=new, read=read, forget_epochs=forget)
     return observation, requests
@@ -178,7 +182,7 @@ def _grow(
     if not observation.caught_up:
         return Waits("the request log is longer than a tick reads: it is being read on")
     at = rollout.now()
-    elapsed_s = (at - state.began_at).total_seconds() if state.began_at else 0.0
+    elapsed_s = (at - state.began_at).total_seconds() - observation.lapsed_s if state.began_at else 0.0
     if state.phase == "watch":
         if elapsed_s < rollout.spec.watch:
             return Waits(f"{step.why}; watched for {elapsed_s:.0f} of {rollout.spec.watch:.0f} s")

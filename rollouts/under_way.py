@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from decision.objectives import Slo, Stage
@@ -82,7 +82,10 @@ def waits_for(rollout: Rollout, state: State) -> Waits | None:
     if state.phase == "watch" or state.stage == len(stages) - 1:
         return None
     following = stages[state.stage + 1]
-    earliest, because = earliest_promotion(following, rollout.schedule, current=current, began_at=state.began_at)
+    # Time in which nobody renewed the lease is not time in which the candidate was seen.
+    lapsed = timedelta(seconds=rollout.store.load().lapsed_s)
+    began_at = None if state.began_at is None else state.began_at + lapsed
+    earliest, because = earliest_promotion(following, rollout.schedule, current=current, began_at=began_at)
     calendar = may_promote(rollout.now(), rollout.spec.windows, earliest=earliest, because=because)
     if not calendar.now:
         return Waits(calendar.why, calendar.next_at)

@@ -161,6 +161,19 @@ def test_a_router_that_was_restarted_is_told_again_and_judged_anew(simulation):
     through(simulation, until=lambda state: state.stage == 1)
 
 
+def test_time_without_a_lease_does_not_count_for_the_stage(tmp_path):
+    stages = [SHORT[0] | {"minimum": "1h"}, *SHORT[1:]]
+    simulation = Simulation(tmp_path, spec_of(stages), lease_s=60.0)
+    simulation.pass_time(60)
+    began_at = simulation.at
+    for _ in range(10):
+        simulation.pass_time(60, requests=3000)
+    assert simulation.waits.next_at == began_at + timedelta(hours=1)
+    simulation.pass_time(7200, requests=3000)
+    assert simulation.state.stage == 0
+    assert simulation.waits.next_at == began_at + timedelta(hours=1, seconds=7200 - 60)
+
+
 def test_a_version_that_turns_bad_in_the_watch_is_taken_back(simulation):
     through(simulation, until=lambda state: state.phase == "watch")
     simulation.router.canary_errors = 0.02
