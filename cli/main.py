@@ -13,7 +13,7 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError
 
-from cli import analyze, authorize, evidence, plan, report, sign, soak, verify
+from cli import analyze, authorize, evidence, plan, report, rollout, sign, soak, verify
 from processes.errors import GonogoError, UsageError
 
 INTERNAL_ERROR = 70
@@ -39,6 +39,7 @@ app.command(sign.accept_act, name="accept")
 app.command(sign.waive_claim, name="waive")
 app.command(sign.revoke_act, name="revoke")
 app.command(evidence.app)
+app.command(rollout.app)
 app.command(analyze.app)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from decision.ab_metrics import AbAnalysis, AbMetric
+from decision.levels import LEVELS, Level
 from decision.quantities import DurationS, MarginField, Number, Share, Windows
 
 ObjectiveName = Literal[
@@ -40,6 +41,8 @@ class Stage(BaseModel):
 
     ``salt`` enters the assignment hash, so that stages with different salts expose independent sets of users.
     ``metrics`` make the stage an A/B test: what is compared between the users of both versions at its end.
+    ``level`` is what the stage asks for, ``not_before`` a time of the schedule, ``irreversible`` says why there is no
+    way back from here on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +52,16 @@ class Stage(BaseModel):
     minimum: DurationS = 0.0
     requests: int = 0
     salt: str = ""
+    level: Literal["canary", "ab-test", "full"] | None = None
+    not_before: str | None = None
     approval: str | None = None
+    irreversible: str | None = None
     metrics: dict[str, AbMetric] = Field(default_factory=dict)
     analysis: AbAnalysis = AbAnalysis()
+
+    def asks_for(self) -> Level:
+        """The authorization level that the stage needs: as stated, as named, or by its share."""
+        if self.level is not None:
+            return self.level
+        named: Level | None = next((level for level in LEVELS[1:] if level == self.name), None)
+        return named or ("full" if self.share == 1 else "canary")

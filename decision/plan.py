@@ -1,7 +1,6 @@
 """The release plan: what a release manager writes, as typed values."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from decision.collect import Collect
 from decision.criteria import Criterion, problems_of
 from decision.levels import LEVELS, Level
-from decision.objectives import Slo, Stage
+from decision.objectives import Slo
 from decision.previous_report import PreviousReport
-from decision.quantities import DurationS, Share
+from decision.quantities import DurationS
+from decision.rollout_spec import RolloutSpec, parse_time_of_day
+from decision.schedule import Schedule, time_of
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 RiskLevel = Literal["LOW", "MEDIUM", "HIGH"]
@@ -158,47 +159,6 @@ class WaiverRule(_Part):
     valid: DurationS = 30 * 86400.0
 
 
-class RolloutSpec(_Part):
-    """How the release is carried out. ``false_rollback_budget`` holds for the whole rollout."""
-
-    false_rollback_budget: Share = 0.01
-    stages: tuple[Stage, ...] = Field(min_length=1)
-    windows: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("stages")
-    @classmethod
-    def _shares_grow(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
-        shares = [stage.share for stage in stages]
-        if shares != sorted(set(shares)) or shares[0] <= 0:
-            raise ValueError("the shares of the stages must grow from above 0%")
-        if shares[-1] != 1:
-            raise ValueError("the last stage must have a share of 100%")
-        return stages
-
-
-class Step(_Part):
-    """One dated step. ``at`` is a time, or ``deploy`` plus a duration such as ``deploy + 30m``."""
-
-    at: str
-    does: str
-    until: str | None = None
-
-
-class Schedule(_Part):
-    """When things are to happen (aware times)."""
-
-    authorize: datetime
-    deploy: datetime
-    steps: tuple[Step, ...] = ()
-
-    @field_validator("authorize", "deploy")
-    @classmethod
-    def _is_aware(cls, at: datetime) -> datetime:
-        if at.tzinfo is None:
-            raise ValueError("expected a time with its zone, such as 2025-10-22T14:00Z")
-        return at
-
-
 Place = tuple[str | int, ...]
 """Where in the plan: keys and list positions."""
 
@@ -256,6 +216,7 @@ def _broken_references(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _wrong_claims(plan)
     yield from _wrong_claim_references(plan)
     yield from _wrong_people(plan)
+    yield from _wrong_rollout(plan)
     for level in LEVELS:
         if not any(level in claim.gates for claim in plan.claims):
             yield ("claims",), f"no claim gates the level {level}: it would be reached without evidence"
@@ -309,6 +270,25 @@ def _wrong_people(plan: Plan) -> Iterator[tuple[Place, str]]:
     for name, collect in plan.collect.items():
         if collect.owner not in plan.people:
             yield ("collect", name), f"its owner {collect.owner!r} is not among people: {', '.join(plan.people)}"
+
+
+def _wrong_rollout(plan: Plan) -> Iterator[tuple[Place, str]]:
+    expected = "expected a time, or deploy plus a duration such as deploy + 8d"
+    for index, stage in enumerate(plan.rollout.stages):
+        place: Place = ("rollout", "stages", index)
+        if stage.not_before is not None and time_of(stage.not_before, plan.schedule) is None:
+            yield (*place, "not_before"), f"{expected}, not {stage.not_before!r}"
+        if stage.approval is not None:
+            level = stage.asks_for()
+            yield from _wrong_signers(plan, (*place, "approval"), [stage.approval])
+            if not any(stage.approval in rule.roles for rule in plan.approvals.get(level, ())):
+                yield (*place, "approval"), f"approvals.{level} asks no {stage.approval}: nobody can ever sign it"
+    for index, review in enumerate(plan.rollout.windows.reviews):
+        if parse_time_of_day(review) is None and time_of(review, plan.schedule) is None:
+            yield (
+                ("rollout", "windows", "reviews", index),
+                f"{expected}, or a time of day such as 08:00, not {review!r}",
+            )
 
 
 def _wrong_signers(plan: Plan, place: Place, roles: Sequence[str]) -> Iterator[tuple[Place, str]]:

@@ -1,4 +1,4 @@
-"""The ledger's database: how SQLite and PostgreSQL are opened, locked and brought to the newest schema."""
+"""The database of ledger and rollouts: how SQLite and PostgreSQL are opened, locked and kept at the newest schema."""
 
 import re
 import sqlite3
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     URL,
     Column,
     Connection,
@@ -29,7 +30,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQ
 from processes.errors import GonogoError, UsageError
 from processes.wait import wait_for
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 """Alembic's newest revision, as a constant so that opening an up-to-date ledger does not import Alembic."""
 
 VERSION_TABLE = "ledger_version"
@@ -51,6 +52,44 @@ records = Table(
     UniqueConstraint("previous", name="records_previous_key"),
     Index("records_by_subject", "subject", "kind", "sequence"),
     Index("records_by_kind", "kind", "sequence"),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("rollout_id", String(160), primary_key=True),
+    Column("release", String(160), nullable=False),
+    Column("subject", String(160), nullable=False),
+    Column("plan_digest", String(64), nullable=False),
+    Column("started_at", String(40), nullable=False),
+    Column("notified", Integer, nullable=False),  # the last journal entry that was told
+    Column("observation", JSON, nullable=False),  # what ticks have seen so far, except requests and users
+    Index("rollouts_by_release", "release", "started_at"),
+)
+rollout_journal = Table(
+    "rollout_journal",
+    metadata,
+    Column("rollout_id", String(160), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(40), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("stage", String(160), nullable=False),
+    Column("canary_slots", Integer, nullable=False),
+    Column("detail", JSON, nullable=False),
+)
+rollout_requests = Table(
+    "rollout_requests",
+    metadata,
+    Column("rollout_id", String(160), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
+rollout_users = Table(
+    "rollout_users",
+    metadata,
+    Column("rollout_id", String(160), primary_key=True),
+    Column("user_hash", String(64), primary_key=True),
 )
 
 _LOCK = 0x676F6E6F676F  # "gonogo"; PostgreSQL's advisory locks are numbers

@@ -156,12 +156,17 @@ def open_store(home: Path) -> EvidenceStore:
     key = load_or_create_key(home / "keys" / "collector")
     collectors_file = home / "keys" / "collectors.allowed"
     return EvidenceStore(
-        ledger=Ledger(os.environ.get("GONOGO_DATABASE_URL") or f"sqlite:///{home / 'ledger.sqlite'}"),
+        ledger=Ledger(database_url(home)),
         attachments=AttachmentStore(os.environ.get("GONOGO_ATTACHMENTS_URL") or str(home / "attachments")),
         key=key,
         trusted=_collectors(collectors_file, key),
         collectors_file=collectors_file,
     )
+
+
+def database_url(home: Path) -> str:
+    """Where the ledger of a home and its rollouts are kept."""
+    return os.environ.get("GONOGO_DATABASE_URL") or f"sqlite:///{home / 'ledger.sqlite'}"
 
 
 def _collectors(path: Path, own: Ed25519PrivateKey) -> tuple[Signer, ...]:

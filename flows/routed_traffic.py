@@ -7,6 +7,7 @@ from pathlib import Path
 
 from decision.collect import DrillCollect, RolloutCollect
 from evidence.measurement import Measurement
+from evidence.store import database_url
 from flows.measuring import Step
 from flows.targets import running_targets
 from loadtests.traffic import Traffic, traffic
@@ -85,7 +86,7 @@ def rehearse_plan(step: Step[DrillCollect] | Step[RolloutCollect], routed: Route
         stage_minimum_s=step.profile.stage_minimum or _STAGE_MINIMUM_S,
         slo=step.plan.slo,
         budget=step.plan.rollout.false_rollback_budget,
-        database_url=f"sqlite:///{step.work_dir / 'rollout.sqlite'}",
+        database_url=database_url(step.home),
         rollout_id=step.name,
         timeout_s=timeout_s,
         progress=step.progress,

@@ -1,12 +1,14 @@
 """The embedded router's own process: ``python -m rollouts.embedded_proxy SETTINGS`` (JSON, see ``Settings``).
 
 An HTTP/1.1 reverse proxy on 127.0.0.1 that assigns users to versions, streams bodies, keeps connections alive on both
-sides and writes one line per request to standard output. It asks for the lease twice a second, and obeys commands (one
-JSON object a line: ``{"slots": 500, "salt_key": null}``) on a Unix socket.
+sides and writes one line per request to standard output. It obeys commands on a Unix socket, one JSON object a line:
+``{"slots": 500, "salt_key": null}``, ``{"lease_s": 10}``, ``{"read": true}``. Twice a second it asks for the lease at
+``lease_url``; without one it keeps the lease that it was given itself, and looks whether the candidate listens.
 """
 
 import asyncio
 import json
+import math
 import os
 import sys
 import time
@@ -44,7 +46,7 @@ class Settings:
     port: int
     stable_url: str
     candidate_url: str
-    lease_url: str
+    lease_url: str | None
     control: str
     salt_key: str
 
@@ -89,6 +91,8 @@ class _Proxy:
     salt_key: str
     slots: int = 0
     canary_up: bool = False
+    lease_until_s: float = math.inf
+    """On the monotonic clock; infinite where the lease is asked for elsewhere."""
 
     async def serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one client connection until it ends."""
@@ -109,7 +113,8 @@ class _Proxy:
         users = head.all(_USER_FIELD)
         user = users[-1].decode("latin-1") if users else None
         assigned: Arm = "canary" if is_exposed(user, self.salt_key, self.slots) else "stable"
-        version = self.canary if assigned == "canary" and self.canary_up else self.stable
+        holds = self.canary_up and time.monotonic() < self.lease_until_s
+        version = self.canary if assigned == "canary" and holds else self.stable
         exchange = _Exchange(version, head, reader, writer)
         try:
             return await exchange.run()
@@ -121,26 +126,36 @@ class _Proxy:
     async def obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry out the commands of one control connection."""
         while line := await reader.readline():
-            try:
-                command = json.loads(line)
-                slots, salt_key = int(command["slots"]), command["salt_key"]
-            except (ValueError, KeyError, TypeError) as error:
-                writer.write(f"wrong command: {error}\n".encode())
-                continue
-            if not 0 <= slots <= SLOTS:
-                writer.write(b"slots out of range\n")
-                continue
-            self.slots, self.salt_key = slots, salt_key or self.salt_key
-            writer.write(b"ok\n")
+            writer.write(self._carry_out(line))
         writer.close()
 
-    async def watch_lease(self, url: str) -> None:
-        """Keep ``canary_up`` as the lease says."""
-        address = urlsplit(url)
+    def _carry_out(self, line: bytes) -> bytes:
+        """Do what one line of the control socket says; returns the answer."""
+        try:
+            command = json.loads(line)
+            if "read" in command:
+                left_s = max(0.0, self.lease_until_s - time.monotonic())
+                routing = {"slots": self.slots, "salt_key": self.salt_key, "lease_left_s": left_s}
+                return json.dumps(routing).encode() + b"\n"
+            if "lease_s" in command:
+                self.lease_until_s = time.monotonic() + float(command["lease_s"])
+                return b"ok\n"
+            slots, salt_key = int(command["slots"]), command["salt_key"]
+        except (ValueError, KeyError, TypeError) as error:
+            return f"wrong command: {error}\n".encode()
+        if not 0 <= slots <= SLOTS:
+            return b"slots out of range\n"
+        self.slots, self.salt_key = slots, salt_key or self.salt_key
+        return b"ok\n"
+
+    async def watch_lease(self, url: str | None) -> None:
+        """Keep ``canary_up`` as the lease says, or as the candidate is."""
+        address = urlsplit(url or "")
         while True:
             asked_s = time.monotonic()
+            check = _answers_200(address.port or 80, address.path) if url else _listens(self.canary)
             try:
-                self.canary_up = await asyncio.wait_for(_answers_200(address.port or 80, address.path), CHECK_TIMEOUT_S)
+                self.canary_up = await asyncio.wait_for(check, CHECK_TIMEOUT_S)
             except (OSError, TimeoutError):
                 self.canary_up = False
             await asyncio.sleep(max(0.0, CHECK_EVERY_S - (time.monotonic() - asked_s)))
@@ -260,6 +275,12 @@ async def _answers_200(port: int, path: str) -> bool:
         writer.close()
 
 
+async def _listens(version: _Version) -> bool:
+    _, writer = await asyncio.open_connection(version.host, version.port)
+    writer.close()
+    return True
+
+
 def _version(arm: Arm, url: str) -> _Version:
     address = urlsplit(url)
     return _Version(arm, address.hostname or "127.0.0.1", address.port or 80)
@@ -269,6 +290,8 @@ async def _run(settings: Settings) -> None:
     proxy = _Proxy(
         _version("stable", settings.stable_url), _version("canary", settings.candidate_url), settings.salt_key
     )
+    if settings.lease_url is None:
+        proxy.lease_until_s = 0.0
     users = await asyncio.start_server(
         proxy.serve_client, "127.0.0.1", settings.port, limit=MAX_HEAD_BYTES, backlog=512
     )
@@ -279,6 +302,7 @@ async def _run(settings: Settings) -> None:
 
 def main() -> None:
     """Route until terminated."""
+    os.umask(0o077)  # whoever opens the control socket decides who sees the candidate
     asyncio.run(_run(Settings(**json.loads(sys.argv[1]))))
 
 

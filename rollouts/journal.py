@@ -1,31 +1,28 @@
 """What a rollout decided and did: every entry is committed before it is carried out."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Integer, MetaData, String, Table, create_engine, insert, select
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-_metadata = MetaData()
-_journal = Table(
-    "rollout_journal",
-    _metadata,
-    Column("sequence", Integer, primary_key=True),
-    Column("rollout_id", String(128), nullable=False, index=True),
-    Column("at", DateTime(timezone=True), nullable=False),
-    Column("action", String(32), nullable=False),
-    Column("stage", String(64), nullable=False),
-    Column("canary_slots", Integer, nullable=False),
-    Column("detail", JSON, nullable=False),
-)
+from evidence.database import LedgerError, open_database, reason, writing
+from evidence.database import rollout_journal as _journal
+from processes.errors import GonogoError
+
+
+class JournalMovedOn(GonogoError):
+    """Somebody else wrote into the journal of this rollout since it was read."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """One entry: from here on ``canary_slots`` of 10,000 slots may see the canary, and not more."""
 
-    sequence: int
+    number: int
     at: datetime
     action: str
     stage: str
@@ -33,13 +30,25 @@ class Entry:
     detail: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Draft:
+    """An entry that is to be written."""
+
+    action: str
+    stage: str
+    canary_slots: int
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
 class Journal:
-    """The journal of one rollout, in SQL."""
+    """The journal of one rollout, in the ledger's database.
+
+    Raises UsageError for an unusable URL, LedgerError when the database fails.
+    """
 
     def __init__(self, database_url: str, rollout_id: str) -> None:
-        self._engine = create_engine(database_url)
-        self._rollout_id = rollout_id
-        _metadata.create_all(self._engine)
+        self.engine = open_database(database_url)
+        self.rollout_id = rollout_id
 
     def __enter__(self) -> "Journal":
         """Open it."""
@@ -49,19 +58,44 @@ class Journal:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def write(self, action: str, stage: str, canary_slots: int, **detail: Any) -> None:
         """Commit an entry; what it says is done afterwards, never before."""
-        values = {"rollout_id": self._rollout_id, "at": datetime.now(UTC), "detail": detail}
-        with self._engine.begin() as connection:
-            connection.execute(insert(_journal).values(action=action, stage=stage, canary_slots=canary_slots, **values))
+        self.append([Draft(action, stage, canary_slots, detail)], at=datetime.now(UTC))
+
+    def append(self, drafts: Sequence[Draft], *, at: datetime, after: int | None = None) -> list[Entry]:
+        """Commit entries together. Raises JournalMovedOn when the last one is no longer number ``after``."""
+        last_one = select(func.coalesce(func.max(_journal.c.number), 0)).where(_journal.c.rollout_id == self.rollout_id)
+        try:
+            with writing(self.engine) as connection:
+                last = int(connection.execute(last_one).scalar_one())
+                if after is not None and last != after:
+                    raise JournalMovedOn("the rollout went on meanwhile: its journal has newer entries")
+                entries = [Entry(last + n, at, **vars(draft)) for n, draft in enumerate(drafts, start=1)]
+                rows = [vars(e) | {"at": e.at.isoformat(), "rollout_id": self.rollout_id} for e in entries]
+                connection.execute(insert(_journal), rows)
+        except IntegrityError as error:
+            raise JournalMovedOn("the rollout went on meanwhile: its journal has newer entries") from error
+        except SQLAlchemyError as error:
+            raise LedgerError(f"the journal refused an entry: {reason(error)}") from error
+        return entries
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first."""
-        mine = select(_journal).where(_journal.c.rollout_id == self._rollout_id).order_by(_journal.c.sequence)
-        with self._engine.connect() as connection:
-            return [
-                Entry(row.sequence, row.at, row.action, row.stage, row.canary_slots, row.detail)
-                for row in connection.execute(mine)
-            ]
+        mine = select(_journal).where(_journal.c.rollout_id == self.rollout_id).order_by(_journal.c.number)
+        try:
+            with self.engine.connect() as connection:
+                return [
+                    Entry(
+                        row.number,
+                        datetime.fromisoformat(row.at),
+                        row.action,
+                        row.stage,
+                        row.canary_slots,
+                        row.detail,
+                    )
+                    for row in connection.execute(mine)
+                ]
+        except SQLAlchemyError as error:
+            raise LedgerError(f"the journal cannot be read: {reason(error)}") from error

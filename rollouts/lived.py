@@ -9,29 +9,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from decision.objectives import Objective, Slo, Stage
-from decision.quantities import Margin
+from decision.objectives import Stage
 from evidence.measurement import Outcome
 from evidence.record import Record
 from evidence.replay import Attached, Recomputed, attached, attached_json, text
-from evidence.results import RolloutResult, StageResult
+from evidence.results import ArmCounts, RolloutResult, StageResult
 from processes.errors import IntegrityError
 from rollouts.judge import Requests, judge
 from rollouts.kept_requests import keep_requests, read_kept_requests
+from rollouts.observation import NO_REQUESTS, ArmTotals
 from rollouts.roll_back import RolledBack
+from rollouts.rules import Rules, decide_stage, read_rules, rules_entry
 from rollouts.samples import RequestSample
-from rollouts.stage import Seen, Step, counts_of, next_step
+from rollouts.stage import Seen, Step, counts_of
 from rollouts.triggers import CanaryWindow, failures_in_a_row
 
 REQUESTS = "requests.parquet"
 JUDGE = "judge.json"
 JOURNAL = "journal.jsonl"
 
+MEDIA_TYPES = {
+    REQUESTS: "application/vnd.apache.parquet",
+    JUDGE: "application/json",
+    JOURNAL: "application/jsonl",
+}
+
 StageOutcome = Literal["promoted", "rolled-back", "frozen", "unfinished"]
 
 _DECIDED, _AFTERWARDS = "stage {}", "stage {} after its decision"
 _BACK = ("decided_at_s", "confirmed_at_s", "settled")
 _TOLD = ("elapsed_s", "silent_s", "traffic_alive")
+_ACTIONS = {(False, True): "promote", (False, False): "roll-back", (True, False): "abort"}
+"""The journal's word for how a stage ended, by whether people ended it and whether it was promoted."""
 _OUTCOMES: Mapping[str, StageOutcome] = {
     "promote": "promoted",
     "roll-back": "rolled-back",
@@ -41,45 +50,37 @@ _OUTCOMES: Mapping[str, StageOutcome] = {
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What stages are decided by."""
-
-    slo: Slo
-    minimum_s: float
-    harm_alpha: float
-    silence_at_most_s: float
-
-
-@dataclass(frozen=True)
 class LivedStage:
-    """One stage. ``decided`` is what was seen when it was decided, ``afterwards`` the requests seen after that."""
+    """One stage. ``decided`` is what was seen when it was decided, ``afterwards`` the requests seen after that.
+
+    ``rules`` are the stage's own (None: those of the rollout). ``earlier_*`` are requests that were judged and left.
+    ``ended_by`` says why people ended it; empty when the judge's decision did.
+    """
 
     stage: Stage
     decided: Seen
     afterwards: Sequence[RequestSample]
     ticks: int
+    rules: Rules | None = None
+    earlier_stable: ArmTotals = NO_REQUESTS
+    earlier_canary: ArmTotals = NO_REQUESTS
+    ended_by: str = ""
 
 
 @dataclass(frozen=True)
 class Lived:
-    """All of a rollout. ``back`` is the way back to stable, None when every stage was promoted."""
+    """All of a rollout. ``back`` is the way back to stable, None when every stage was promoted.
+
+    ``users_exposed`` is None when all requests are there to count them. ``uncounted`` are canary requests in no stage.
+    """
 
     stages: Sequence[LivedStage]
     planned: int
     rules: Rules
     back: RolledBack | None
-
-
-def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
-    """What to do by the rules."""
-    return next_step(
-        seen,
-        stage,
-        rules.slo,
-        minimum_s=rules.minimum_s,
-        harm_alpha=rules.harm_alpha,
-        silence_at_most_s=rules.silence_at_most_s,
-    )
+    mode: Literal["rehearsal", "production"] = "rehearsal"
+    users_exposed: int | None = None
+    uncounted: ArmTotals = NO_REQUESTS
 
 
 def outcome_of(step: Step) -> StageOutcome:
@@ -94,8 +95,10 @@ def material_of(lived: Lived) -> dict[str, bytes]:
         phases |= {_DECIDED.format(number): one.decided.requests, _AFTERWARDS.format(number): one.afterwards}
     rules, back = lived.rules, lived.back
     judged = {
-        "slo": {name: objective.model_dump(mode="json") for name, objective in rules.slo.items()},
-        **{name: value for name, value in vars(rules).items() if name != "slo"},
+        **rules_entry(rules),
+        "mode": lived.mode,
+        "users_exposed": lived.users_exposed,
+        "uncounted": vars(lived.uncounted),
         "planned": lived.planned,
         "stages": [_stage_entry(one) for one in lived.stages],
         "back": None if back is None else {name: getattr(back, name) for name in _BACK},
@@ -111,41 +114,34 @@ def read_material(attachments: Attached) -> Lived:
         _lived_stage(entry, phases.get(_DECIDED.format(number), []), phases.get(_AFTERWARDS.format(number), []))
         for number, entry in enumerate(judged["stages"])
     ]
-    rules = Rules(
-        slo={name: _objective(entry) for name, entry in judged["slo"].items()},
-        minimum_s=judged["minimum_s"],
-        harm_alpha=judged["harm_alpha"],
-        silence_at_most_s=judged["silence_at_most_s"],
-    )
+    rules = read_rules(judged)
     back = None if judged["back"] is None else RolledBack(**judged["back"], requests=list(stages[-1].afterwards))
-    return Lived(stages, judged["planned"], rules, back)
+    mode, users = judged.get("mode", "rehearsal"), judged.get("users_exposed")
+    return Lived(stages, judged["planned"], rules, back, mode, users, ArmTotals(**judged.get("uncounted", {})))
 
 
 def result_of(lived: Lived, router: str) -> RolloutResult:
     """The result of a rollout: every stage decided and judged again by its rules."""
-    steps = [decide_stage(one.decided, one.stage, lived.rules) for one in lived.stages]
-    stages = [_stage_result(one, step, lived.rules) for one, step in zip(lived.stages, steps, strict=True)]
+    rules = [one.rules or lived.rules for one in lived.stages]
+    steps = [decide_stage(one.decided, one.stage, its) for one, its in zip(lived.stages, rules, strict=True)]
+    stages = [_stage_result(one, step, its) for one, step, its in zip(lived.stages, steps, rules, strict=True)]
     last = stages[-1]
     promoted = sum(stage.outcome == "promoted" for stage in stages)
     completed = promoted == lived.planned
     harmed = last.outcome == "rolled-back" and lived.back is not None
-    canary = [
-        request
-        for one in lived.stages
-        for request in (*one.decided.requests, *one.afterwards)
-        if request.backend == "canary"
-    ]
+    seen = [request for one in lived.stages for request in (*one.decided.requests, *one.afterwards)]
+    users = len({request.user_hash for request in seen if request.backend == "canary"})
     return RolloutResult(
-        mode="rehearsal",
+        mode=lived.mode,
         router=router,
         completed=completed,
         outcome="completed" if completed or last.outcome == "promoted" else last.outcome,
         why=last.why,
         stages=stages,
         stages_completed=promoted,
-        canary_requests=len(canary),
-        canary_errors=sum(request.is_error for request in canary),
-        users_exposed=len({request.user_hash for request in canary}),
+        canary_requests=lived.uncounted.requests + sum(stage.canary.requests for stage in stages),
+        canary_errors=lived.uncounted.errors + sum(stage.canary.errors for stage in stages),
+        users_exposed=users if lived.users_exposed is None else lived.users_exposed,
         requests_to_harm=_requests_to_harm(lived.stages[-1], steps[-1], stages),
         harm_to_stable_ms=lived.back.last_canary_ms if harmed and lived.back else None,
         ticks=sum(one.ticks for one in lived.stages),
@@ -159,14 +155,29 @@ def measured(result: RolloutResult) -> Outcome:
     return "failed" if result.outcome == "rolled-back" else "inconclusive"
 
 
+def summary_of(result: RolloutResult, stages: int) -> str:
+    """A rollout in one line; ``stages`` is how many were planned."""
+    if result.completed:
+        return f"all {stages} stages promoted, {result.canary_requests} canary requests, {result.canary_errors} errors"
+    if result.outcome == "rolled-back":
+        ms = "not measured" if result.harm_to_stable_ms is None else f"{result.harm_to_stable_ms:.1f} ms"
+        return (
+            f"rolled back in stage {result.stages[-1].stage} after {result.requests_to_harm} canary requests, "
+            f"all on stable within {ms}: {result.why}"
+        )
+    return f"{result.outcome} in stage {result.stages[-1].stage}: {result.why}"
+
+
 def rollout_of(attachments: Attached, router: str) -> RolloutResult:
     """The result of the raw material. Raises UnrecordedError, and IntegrityError when the journal says otherwise."""
-    result = result_of(read_material(attachments), router)
+    lived = read_material(attachments)
+    result = result_of(lived, router)
     decided = [
-        ("promote" if stage.outcome == "promoted" else "roll-back", stage.stage, stage.why) for stage in result.stages
+        (_ACTIONS[bool(one.ended_by), stage.outcome == "promoted"], stage.stage, stage.why)
+        for one, stage in zip(lived.stages, result.stages, strict=True)
     ]
     entries = [json.loads(line) for line in attached(attachments, JOURNAL).decode().splitlines()]
-    done = [(e["action"], e["stage"], e["detail"]["why"]) for e in entries if e["action"] != "expose"]
+    done = [(e["action"], e["stage"], e["detail"]["why"]) for e in entries if e["action"] in _ACTIONS.values()]
     for ours, theirs in zip(decided, done, strict=False):
         if ours != theirs:
             raise IntegrityError(f"the journal says {' '.join(theirs)}, its requests say {' '.join(ours)}")
@@ -187,6 +198,10 @@ def _stage_entry(one: LivedStage) -> dict[str, Any]:
         "windows": [asdict(window) for window in one.decided.windows],
         **{name: getattr(one.decided, name) for name in _TOLD},
         "ticks": one.ticks,
+        "rules": None if one.rules is None else rules_entry(one.rules),
+        "earlier_stable": vars(one.earlier_stable),
+        "earlier_canary": vars(one.earlier_canary),
+        "ended_by": one.ended_by,
     }
 
 
@@ -199,12 +214,17 @@ def _lived_stage(
         failures_in_a_row=failures_in_a_row(requests),
         **{name: entry[name] for name in _TOLD},
     )
-    return LivedStage(Stage.model_validate(entry["stage"]), decided, afterwards, entry["ticks"])
-
-
-def _objective(entry: Mapping[str, Any]) -> Objective:
-    margin = entry["worse_than_stable_by"]
-    return Objective.model_validate({**entry, "worse_than_stable_by": None if margin is None else Margin(**margin)})
+    rules = entry.get("rules")
+    return LivedStage(
+        Stage.model_validate(entry["stage"]),
+        decided,
+        afterwards,
+        entry["ticks"],
+        rules=None if rules is None else read_rules(rules),
+        earlier_stable=ArmTotals(**entry.get("earlier_stable", {})),
+        earlier_canary=ArmTotals(**entry.get("earlier_canary", {})),
+        ended_by=entry.get("ended_by", ""),
+    )
 
 
 def _stage_result(one: LivedStage, step: Step, rules: Rules) -> StageResult:
@@ -216,17 +236,25 @@ def _stage_result(one: LivedStage, step: Step, rules: Rules) -> StageResult:
         stage=one.stage.name,
         share=one.stage.share,
         duration_s=round(one.decided.elapsed_s, 3),
-        stable=counts_of(requests, "stable"),
-        canary=counts_of(requests, "canary"),
+        stable=_with_earlier(counts_of(requests, "stable"), one.earlier_stable),
+        canary=_with_earlier(counts_of(requests, "canary"), one.earlier_canary),
         metrics=list(metrics),
-        outcome=outcome_of(step),
-        why=step.why,
+        outcome="unfinished" if one.ended_by else outcome_of(step),
+        why=one.ended_by or step.why,
     )
 
 
+def _with_earlier(counts: ArmCounts, earlier: ArmTotals) -> ArmCounts:
+    """Counts with those of requests that were left; times are those of the requests that are there."""
+    if not earlier.requests:
+        return counts
+    requests, errors = counts.requests + earlier.requests, counts.errors + earlier.errors
+    return counts.model_copy(update={"requests": requests, "errors": errors, "error_rate": errors / requests})
+
+
 def _requests_to_harm(last: LivedStage, step: Step, stages: Sequence[StageResult]) -> int | None:
-    if outcome_of(step) != "rolled-back":
+    if outcome_of(step) != "rolled-back" or last.ended_by:
         return None
     alarms = [m.first_alarm_at for m in step.metrics if m.first_alarm_at is not None]
     in_stage = min(alarms) if alarms else sum(r.backend == "canary" for r in last.decided.requests)
-    return sum(stage.canary.requests for stage in stages[:-1]) + in_stage
+    return sum(stage.canary.requests for stage in stages[:-1]) + last.earlier_canary.requests + in_stage

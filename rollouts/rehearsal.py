@@ -9,38 +9,31 @@ from importlib.metadata import version
 
 from decision.objectives import Slo, Stage
 from evidence.measurement import AttachmentContent, LeftOut, Measurement
-from evidence.results import RolloutResult, StageResult
+from evidence.results import StageResult
 from processes.target import Target
 from rollouts.assignment import slots_of_share
 from rollouts.feed import Feed
 from rollouts.journal import Journal
 from rollouts.lived import (
     JOURNAL,
-    JUDGE,
-    REQUESTS,
+    MEDIA_TYPES,
     Lived,
     LivedStage,
-    Rules,
-    decide_stage,
     material_of,
     measured,
     outcome_of,
     rollout_of,
+    summary_of,
 )
+from rollouts.observation import MEMORY_LIMIT_BYTES
 from rollouts.roll_back import now_s, roll_back
 from rollouts.router import Router
+from rollouts.rules import Rules, decide_stage
 from rollouts.stage import Seen, Step
 from rollouts.watch import StageWatch
 
-MEMORY_LIMIT_BYTES = 512e6
 _SILENCE_AT_MOST_S = 10.0
 _JUDGED_METRICS = 3
-
-_MEDIA_TYPES = {
-    REQUESTS: "application/vnd.apache.parquet",
-    JUDGE: "application/json",
-    JOURNAL: "application/jsonl",
-}
 
 
 def rehearse(
@@ -93,7 +86,7 @@ def rehearse(
     return Measurement(
         result=result,
         outcome=measured(result),
-        summary=_summary(result, len(stages)),
+        summary=summary_of(result, len(stages)),
         started_at=started_at,
         finished_at=datetime.now(UTC),
         tools={router.kind: router.version, **{name: version(name) for name in ("numpy", "scipy")}},
@@ -107,7 +100,7 @@ def rehearse(
             "memory_limit_bytes": MEMORY_LIMIT_BYTES,
         },
         left_out=_left_out(result.stages, stages),
-        attachments=[AttachmentContent(name, _MEDIA_TYPES[name], content) for name, content in material.items()],
+        attachments=[AttachmentContent(name, MEDIA_TYPES[name], content) for name, content in material.items()],
     )
 
 
@@ -134,18 +127,6 @@ def _live_through(
         tell(seen, step)
         if step.action != "wait" or time.monotonic() > deadline_s:
             return seen, step, ticks
-
-
-def _summary(result: RolloutResult, stages: int) -> str:
-    if result.completed:
-        return f"all {stages} stages promoted, {result.canary_requests} canary requests, {result.canary_errors} errors"
-    if result.outcome == "rolled-back":
-        ms = "not measured" if result.harm_to_stable_ms is None else f"{result.harm_to_stable_ms:.1f} ms"
-        return (
-            f"rolled back in stage {result.stages[-1].stage} after {result.requests_to_harm} canary requests, "
-            f"all on stable within {ms}: {result.why}"
-        )
-    return f"{result.outcome} in stage {result.stages[-1].stage}: {result.why}"
 
 
 def _left_out(lived: Sequence[StageResult], stages: Sequence[Stage]) -> list[LeftOut]:

@@ -20,17 +20,21 @@ class RequestLog:
 
     path: Path
 
-    def since(self, cursor: int) -> tuple[list[RequestSample], int]:
+    def end(self) -> int:
+        """The cursor after all bytes that are there now."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def since(self, cursor: int, *, at_most_bytes: int = -1) -> tuple[list[RequestSample], int]:
         """The requests after ``cursor``, in the order in which they ended, and the next cursor.
 
-        A log that is shorter than the cursor was begun anew and is read from its start.
+        A log that is shorter than the cursor was begun anew and is read from its start. -1: all that there is.
         """
         if not self.path.exists():
             return [], 0
         start = cursor if cursor <= self.path.stat().st_size else 0
         with self.path.open("rb") as log:
             log.seek(start)
-            text = log.read()
+            text = log.read(at_most_bytes)
         end = text.rfind(b"\n") + 1
         parsed = (parse_line(line) for line in text[:end].splitlines())
         return [sample for sample in parsed if sample], start + end

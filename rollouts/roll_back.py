@@ -10,8 +10,8 @@ from rollouts.feed import Feed
 from rollouts.router import Router
 from rollouts.samples import RequestSample
 
-_STABLE_REQUESTS_AFTER = 50
-_WITHIN_S = 20.0
+STABLE_REQUESTS_AFTER = 50
+WITHIN_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ def roll_back(router: Router, feed: Feed, decided_at_s: float, traffic_alive: Ca
         seen.extend(feed.new_requests())
         last = max((r.at_s for r in seen if r.backend == "canary"), default=decided_at_s)
         after = sum(r.at_s > max(last, decided_at_s) for r in seen if r.backend == "stable")
-        return after >= _STABLE_REQUESTS_AFTER or not traffic_alive()
+        return after >= STABLE_REQUESTS_AFTER or not traffic_alive()
 
     try:
-        wait_for(settled, what="50 requests at stable after the rollback", timeout_s=_WITHIN_S)
+        wait_for(settled, what="50 requests at stable after the rollback", timeout_s=WITHIN_S)
     except ProcessError:
         return RolledBack(decided_at_s, confirmed_at_s, False, seen)
     return RolledBack(decided_at_s, confirmed_at_s, traffic_alive(), seen)

@@ -41,27 +41,42 @@ class Step:
 
 
 def next_step(
-    seen: Seen, stage: Stage, slo: Slo, *, minimum_s: float, harm_alpha: float, silence_at_most_s: float
+    seen: Seen,
+    stage: Stage,
+    slo: Slo,
+    *,
+    minimum_s: float,
+    harm_alpha: float,
+    silence_at_most_s: float,
+    mismatch_alpha: float = ALPHA,
+    alone: Slo | None = None,
 ) -> Step:
-    """Harm first, then anything that makes judging worthless, then promotion; else wait."""
+    """Harm first, then anything that makes judging worthless, then promotion; else wait.
+
+    ``mismatch_alpha`` is the probability of freezing a router that splits as it should. ``alone`` are the limits by
+    which a candidate without a stable arm beside it is judged (None: those of ``slo``).
+    """
     if broken := triggered(seen.windows, seen.requests, seen.failures_in_a_row, slo):
         return Step("roll-back", broken)
-    if frozen := _worthless(seen, stage, slo, silence_at_most_s):
+    if frozen := _worthless(seen, stage, slo, silence_at_most_s, mismatch_alpha):
         return Step("freeze", frozen)
-    judge_stage = judge if stage.share < 1 else judge_alone
-    metrics = judge_stage(Requests.of(seen.requests), slo, harm_alpha=harm_alpha)
+    requests = Requests.of(seen.requests)
+    if stage.share < 1:
+        metrics = judge(requests, slo, harm_alpha=harm_alpha)
+    else:
+        metrics = judge_alone(requests, slo if alone is None else alone, harm_alpha=harm_alpha)
     if overall(metrics) == "harm":
         return Step("roll-back", _harm(metrics), metrics)
     missing = _missing(seen, stage, slo, metrics, minimum_s)
     return Step("wait", missing, metrics) if missing else Step("promote", _shown(seen, metrics), metrics)
 
 
-def _worthless(seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float) -> str | None:
+def _worthless(seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float, mismatch_alpha: float) -> str | None:
     if not seen.traffic_alive:
         return "the traffic has stopped"
     if seen.silent_s > silence_at_most_s:
         return f"no request was seen for {seen.silent_s:.0f} s"
-    if off := _split_is_off(seen.requests, stage.share):
+    if off := _split_is_off(seen.requests, stage.share, mismatch_alpha):
         return off
     stable = [request for request in seen.requests if request.backend == "stable"][-_BASELINE_REQUESTS * 5 :]
     limit = slo["error-rate"].roll_back_above if "error-rate" in slo else None
@@ -72,13 +87,13 @@ def _worthless(seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float) -> 
     return None
 
 
-def _split_is_off(requests: Sequence[RequestSample], share: float) -> str | None:
+def _split_is_off(requests: Sequence[RequestSample], share: float, alpha: float) -> str | None:
     assigned: dict[str, Arm] = {}
     for request in requests:
         if assigned.setdefault(request.user_hash, request.assigned) != request.assigned:
             return f"user {request.user_hash} was assigned to both versions within one stage"
     exposed = sum(arm == "canary" for arm in assigned.values())
-    if mismatch_p_value(exposed, len(assigned), share) >= ALPHA:
+    if mismatch_p_value(exposed, len(assigned), share) >= alpha:
         return None
     return f"{exposed} of {len(assigned)} users were assigned to the canary, expected {share:.1%}"
 

@@ -1,12 +1,10 @@
 """The plan's dated steps: times computed, what is past said to be past."""
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
-from decision.plan import Schedule
-from decision.quantities import parse_duration_s
+from decision.schedule import Schedule, time_of
 from reports.formats import distance, minute
 from reports.part import Part
 
@@ -28,20 +26,6 @@ class PhasePart(Part):
     phase: Phase
     when: str
     steps: tuple[DatedStep, ...]
-
-
-def time_of(text: str, schedule: Schedule) -> datetime | None:
-    """``deploy``, ``deploy + 30m``, ``authorize - 1h`` or an ISO time (UTC unless it says otherwise); else None."""
-    match = re.fullmatch(r"(deploy|authorize)\s*(?:([+-])\s*(\S+))?", text.strip())
-    try:
-        if match is None:
-            at = datetime.fromisoformat(text.strip())
-            return at if at.tzinfo else at.replace(tzinfo=UTC)
-        base = schedule.deploy if match[1] == "deploy" else schedule.authorize
-        away = timedelta(seconds=parse_duration_s(match[3])) if match[3] else timedelta()
-        return base - away if match[2] == "-" else base + away
-    except (ValueError, OverflowError):
-        return None
 
 
 def phases(schedule: Schedule, now: datetime) -> tuple[PhasePart, ...]:

@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from decision.plan import Schedule, Step
-from reports.sections.schedule import phases, time_of
+from decision.schedule import Schedule, Step, time_of
+from reports.sections.schedule import phases
 
 SCHEDULE = Schedule(
     authorize=datetime(2025, 10, 19, 16, tzinfo=UTC),

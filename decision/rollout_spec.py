@@ -1,0 +1,150 @@
+"""How a release is carried out: stages, calendar, the router of the real rollout, and what happens afterwards."""
+
+import re
+from datetime import datetime, time
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from decision.objectives import Stage
+from decision.quantities import DurationS, Share
+from decision.schedule import aware
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WorkingHours(_Part):
+    """When shares may grow: from ``opens`` to ``closes`` on ``days`` (0: Monday), by the wall clocks of ``zone``."""
+
+    days: tuple[int, ...]
+    opens: time
+    closes: time
+    zone: str
+
+
+class Freeze(_Part):
+    """A time in which no share grows, whatever was shown. ``until`` itself is free again (aware times)."""
+
+    begins: datetime = Field(alias="from")
+    until: datetime
+    why: str
+
+    @field_validator("begins", "until")
+    @classmethod
+    def _is_aware(cls, at: datetime) -> datetime:
+        return aware(at)
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "Freeze":
+        if self.until <= self.begins:
+            raise ValueError("a freeze must end after it begins")
+        return self
+
+
+def parse_working_hours(text: object) -> WorkingHours:
+    """``Mon-Fri 09:00-17:00 Europe/Berlin``; UTC when no zone is named. Raises ValueError."""
+    day, hour = f"({'|'.join(DAYS)})", r"((?:[01]\d|2[0-3]):[0-5]\d)"
+    match = re.fullmatch(rf"{day}(?:-{day})? {hour}-{hour}(?: (\S+))?", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError('expected hours such as "Mon-Fri 09:00-17:00 Europe/Berlin"')
+    first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
+    opens, closes, zone = time.fromisoformat(match[3]), time.fromisoformat(match[4]), match[5] or "UTC"
+    if first > last or opens >= closes:
+        raise ValueError("expected days and hours in their order, such as Mon-Fri 09:00-17:00")
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"there is no time zone {zone!r}; expected one such as Europe/Berlin") from error
+    return WorkingHours(days=tuple(range(first, last + 1)), opens=opens, closes=closes, zone=zone)
+
+
+def parse_time_of_day(text: str) -> time | None:
+    """``08:00`` as a time of every day; None for anything else."""
+    return time.fromisoformat(text) if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) else None
+
+
+Hours = Annotated[
+    WorkingHours, BeforeValidator(lambda v: v if isinstance(v, WorkingHours | dict) else parse_working_hours(v))
+]
+
+
+class Windows(_Part):
+    """The calendar. ``reviews`` are times of every day (``08:00``) in the zone of ``promote``, or dated ones."""
+
+    promote: Hours | None = None
+    freeze: tuple[Freeze, ...] = ()
+    reviews: tuple[str, ...] = ()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of all times of day."""
+        return ZoneInfo(self.promote.zone if self.promote else "UTC")
+
+
+class RunningRouter(_Part):
+    """A router that runs by itself, on the machine of the ticks. Paths start from the plan's folder.
+
+    ``lease`` is how long it goes on without a tick before it sends everyone to stable.
+    """
+
+    kind: Literal["haproxy", "embedded"]
+    listen: str
+    stable: str
+    candidate: str
+    control: Path
+    request_log: Path
+    lease: DurationS = 10.0
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, listen: str) -> str:
+        if not re.fullmatch(r"127\.0\.0\.1:\d{1,5}", listen):
+            raise ValueError("expected an address of this machine such as 127.0.0.1:8080")
+        return listen
+
+    @field_validator("stable", "candidate")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        if not re.fullmatch(r"http://[A-Za-z0-9.-]+:\d{1,5}", url):
+            raise ValueError("expected a URL with host and port, and without a path, such as http://127.0.0.1:9001")
+        return url
+
+    @field_validator("lease")
+    @classmethod
+    def _is_a_lease(cls, lease_s: float) -> float:
+        if not 1 <= lease_s <= 3600:
+            raise ValueError("expected a lease from 1s to 1h")
+        return lease_s
+
+
+class RolloutSpec(_Part):
+    """How the release is carried out. ``false_rollback_budget`` holds for the whole rollout.
+
+    ``silence`` without a request freezes it; ``watch`` is how long the candidate is watched at 100 % before the
+    rollout is complete.
+    """
+
+    false_rollback_budget: Share = 0.01
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    windows: Windows = Windows()
+    silence: DurationS = 300.0
+    watch: DurationS = 86400.0
+    router: RunningRouter | None = None
+
+    @field_validator("stages")
+    @classmethod
+    def _shares_grow(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        shares = [stage.share for stage in stages]
+        if shares != sorted(set(shares)) or shares[0] <= 0:
+            raise ValueError("the shares of the stages must grow from above 0%")
+        if shares[-1] != 1:
+            raise ValueError("the last stage must have a share of 100%")
+        if len({stage.name for stage in stages}) < len(stages):
+            raise ValueError("two stages have the same name")
+        return stages

@@ -1,0 +1,79 @@
+"""The running router that a plan names: how it is reached, and how it is started."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from decision.rollout_spec import RunningRouter as RunningRouterSpec
+from processes.errors import ProcessError, UsageError
+from rollouts.assignment import salt_key
+from rollouts.haproxy_admin import HaproxyAdmin
+from rollouts.haproxy_config import KEPT_LEASE, haproxy_config
+from rollouts.haproxy_router import find_haproxy
+from rollouts.request_log import RequestLog
+from rollouts.running_router import RunningEmbedded, RunningHaproxy, RunningRouter
+
+_ROOT = Path(__file__).resolve().parents[1]
+_LONGEST_SOCKET_PATH = 107
+
+
+def open_running(spec: RunningRouterSpec, base: Path) -> RunningRouter:
+    """The router at the plan's paths, which start from ``base``; it is first asked when it is used."""
+    control, log = (base / spec.control).resolve(), RequestLog((base / spec.request_log).resolve())
+    if spec.kind == "haproxy":
+        return RunningHaproxy(HaproxyAdmin(control), log)
+    return RunningEmbedded(control, log)
+
+
+def configuration_of(spec: RunningRouterSpec, base: Path) -> str:
+    """What ``run_router`` starts: HAProxy's configuration, or the settings of the embedded proxy."""
+    control = (base / spec.control).resolve()
+    if len(os.fsencode(control)) > _LONGEST_SOCKET_PATH:
+        raise UsageError(f"rollout.router.control: {control} is longer than a socket's path may be (107 bytes)")
+    if spec.kind == "haproxy":
+        return haproxy_config(
+            listen=spec.listen,
+            stable=urlsplit(spec.stable).netloc,
+            canary=urlsplit(spec.candidate).netloc,
+            admin=control,
+            salt_key=salt_key(""),
+            lease=KEPT_LEASE,
+        )
+    settings = {
+        "port": int(spec.listen.rsplit(":", 1)[1]),
+        "stable_url": spec.stable,
+        "candidate_url": spec.candidate,
+        "lease_url": None,
+        "control": str(control),
+        "salt_key": salt_key(""),
+    }
+    return json.dumps(settings)
+
+
+def run_router(spec: RunningRouterSpec, base: Path) -> NoReturn:
+    """Become the router: this process is replaced by it, and its output is appended to the request log.
+
+    Raises UsageError when HAProxy is asked for and not installed, ProcessError when it cannot be started.
+    """
+    content = configuration_of(spec, base)
+    control, log = (base / spec.control).resolve(), (base / spec.request_log).resolve()
+    argv = [sys.executable, "-m", "rollouts.embedded_proxy", content]
+    try:
+        for folder in (control.parent, log.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        if spec.kind == "haproxy":
+            program = find_haproxy()
+            if program is None:
+                raise UsageError("rollout.router: HAProxy is not installed; install it, or say kind: embedded")
+            config = control.with_suffix(".cfg")
+            config.write_text(content)
+            argv = [program, "-db", "-f", str(config)]
+        output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        os.dup2(output, 1)
+        os.chdir(_ROOT)  # where the embedded proxy's modules are
+        os.execv(argv[0], argv)
+    except OSError as error:
+        raise ProcessError(f"the router cannot be started: {error}") from error

@@ -1,0 +1,73 @@
+"""What the stages of a rollout are decided by, and how that is kept with the evidence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from decision.objectives import Objective, Slo, Stage
+from decision.quantities import Margin
+from rollouts.sample_ratio import ALPHA
+from rollouts.stage import Seen, Step, next_step
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What stages are decided by; the last two as ``next_step`` knows them."""
+
+    slo: Slo
+    minimum_s: float
+    harm_alpha: float
+    silence_at_most_s: float
+    mismatch_alpha: float = ALPHA
+    alone: Slo | None = None
+
+
+def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
+    """What to do by the rules."""
+    return next_step(
+        seen,
+        stage,
+        rules.slo,
+        minimum_s=rules.minimum_s,
+        harm_alpha=rules.harm_alpha,
+        silence_at_most_s=rules.silence_at_most_s,
+        mismatch_alpha=rules.mismatch_alpha,
+        alone=rules.alone,
+    )
+
+
+def rules_entry(rules: Rules) -> dict[str, Any]:
+    """Rules as they are kept: floats to the last bit."""
+    return {
+        **vars(rules),
+        "slo": slo_entry(rules.slo),
+        "alone": None if rules.alone is None else slo_entry(rules.alone),
+    }
+
+
+def read_rules(entry: Mapping[str, Any]) -> Rules:
+    """The rules of an entry, also of one of an older version."""
+    alone = entry.get("alone")
+    return Rules(
+        slo=read_slo(entry["slo"]),
+        minimum_s=entry["minimum_s"],
+        harm_alpha=entry["harm_alpha"],
+        silence_at_most_s=entry["silence_at_most_s"],
+        mismatch_alpha=entry.get("mismatch_alpha", ALPHA),
+        alone=None if alone is None else read_slo(alone),
+    )
+
+
+def slo_entry(slo: Slo) -> dict[str, Any]:
+    """Objectives as they are kept."""
+    return {name: objective.model_dump(mode="json") for name, objective in slo.items()}
+
+
+def read_slo(entry: Mapping[Any, Any]) -> Slo:
+    """The objectives of an entry."""
+    return {name: _objective(objective) for name, objective in entry.items()}
+
+
+def _objective(entry: Mapping[str, Any]) -> Objective:
+    margin = entry["worse_than_stable_by"]
+    return Objective.model_validate({**entry, "worse_than_stable_by": None if margin is None else Margin(**margin)})

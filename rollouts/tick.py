@@ -1,0 +1,218 @@
+"""One tick of a real rollout: make the router do what the journal says, observe, judge, act, renew the lease.
+
+A tick may be killed anywhere. What it decided is in the journal before it is carried out, and the next tick goes on
+from there: it tells the router again what the router has not confirmed, and reads requests on from where the last
+commit left off. The lease is renewed at the very end: a rollout that nobody can judge does not keep its canary traffic.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rollouts.assignment import slots_of_share
+from rollouts.calendar import reviews_between
+from rollouts.journal import Draft, Entry
+from rollouts.observation import (
+    Observation,
+    RecordedStable,
+    after_epoch,
+    begin_where_the_journal_says,
+    counted,
+    is_full,
+    with_lapse,
+    with_requests,
+    with_totals,
+)
+from rollouts.rules import decide_stage
+from rollouts.running_router import FOR_GOOD_S
+from rollouts.samples import RequestSample
+from rollouts.stage import Step, counts_of
+from rollouts.state import State, state_of
+from rollouts.under_way import WATCH, Rollout, Waits, facts_of, irreversible, rules_of, seen_of, stage_of, waits_for
+
+
+@dataclass
+class _Tick:
+    """The journal as it stands while a tick writes into it."""
+
+    rollout: Rollout
+    entries: list[Entry]
+    state: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.state = state_of(self.entries)
+
+    def write(self, *drafts: Draft) -> None:
+        """Commit entries, unless somebody else wrote one meanwhile."""
+        at = self.rollout.now()
+        self.entries += self.rollout.journal.append(drafts, at=at, after=self.state.number)
+        self.state = state_of(self.entries)
+
+    def draft(self, action: str, slots: int | None = None, **detail: Any) -> Draft:
+        """An entry about the current stage."""
+        at_most = self.state.at_most if slots is None else slots
+        return Draft(action, stage_of(self.rollout.spec, self.state).name, at_most, detail)
+
+    def carry_out(self) -> None:
+        """Tell the router what the journal says, and confirm it there."""
+        router, state = self.rollout.router, self.state
+        if not router.read().is_as_told(state.told, state.salt):
+            router.set_share(state.told, state.salt)
+        self.write(self.draft("confirm", state.told))
+
+
+def tick(rollout: Rollout) -> tuple[State, Waits]:
+    """Advance the rollout by one step; returns its state and why it goes no further now.
+
+    Raises ProcessError when the router does not obey, LedgerError when the database fails, JournalMovedOn when another
+    tick wrote meanwhile.
+    """
+    now = _Tick(rollout, rollout.journal.entries())
+    if now.state.confirmed and not rollout.router.read().is_as_told(now.state.told, now.state.salt):
+        now.write(now.draft("restore", why="the router did not do what the journal says: it may have been restarted"))
+    if not now.state.confirmed:
+        now.carry_out()
+    observation, requests = _observe(rollout, now.state)
+    if now.state.ended:
+        if now.state.outcome == "completed":
+            rollout.router.renew_lease(FOR_GOOD_S)
+        return now.state, Waits(now.state.outcome)
+    _review(now, observation)
+    if now.state.phase == "waiting":
+        waits = _grow(now, Step("promote", "the rollout begins"), observation, {})
+    else:
+        waits = _judge_and_act(now, observation, requests)
+    if now.state.at_most > 0:
+        for_good = now.state.ended or irreversible(rollout.spec, now.state) is not None
+        rollout.router.renew_lease(FOR_GOOD_S if for_good else rollout.lease_s)
+    return now.state, waits
+
+
+def _observe(rollout: Rollout, state: State) -> tuple[Observation, list[RequestSample]]:
+    """Read the log on, and commit what was seen; returns all requests of the epoch."""
+    now_s = rollout.now().timestamp()
+    index = len(rollout.spec.stages) if state.phase == WATCH else state.stage
+    before = rollout.store.load()
+    observation = begin_where_the_journal_says(before, state, index)
+    forget = []
+    if state.active and observation.epoch > before.epoch and observation.stage == before.stage:
+        # The stage is judged anew; what it had seen is counted all the same.
+        observation = with_totals(observation, rollout.store.requests(before.epoch))
+        forget = [before.epoch]
+    read, cursor, caught_up = rollout.router.requests_since(observation.cursor)
+    observation = replace(observation, cursor=cursor, caught_up=caught_up)
+    if state.observed_from is None or state.outcome == "completed" or state.recorded:
+        rollout.store.save(replace(observation, last_tick_s=now_s), read=read)
+        return observation, []
+    observation, new = counted(observation, read, split=state.active)
+    requests = rollout.store.requests(observation.epoch) + new
+    observation = replace(observation, chunks=observation.chunks + bool(new))
+    resources = None
+    if state.active:
+        resources = rollout.resources()
+        observation = with_lapse(observation, now_s, rollout.lease_s)
+    observation = with_requests(observation, requests, len(new), now_s, resources)
+    rollout.store.save(observation, new=new, read=read, forget_epochs=forget)
+    return observation, requests
+
+
+def _judge_and_act(now: _Tick, observation: Observation, requests: list[RequestSample]) -> Waits:
+    rollout, state = now.rollout, now.state
+    stage, rules = stage_of(rollout.spec, state), rules_of(rollout, observation)
+    seen = seen_of(rollout, state, observation, requests)
+    step = decide_stage(seen, stage, rules)
+    observation = replace(observation, judged=_judged(step))
+    rollout.store.save(observation)
+    detail = {"why": step.why, **facts_of(seen, rules, observation)}
+    waits = _act(now, step, observation, requests, detail)
+    if now.state.active and now.state.observed_by == observation.by and is_full(requests, stage.requests):
+        rollout.store.save(after_epoch(observation, requests), forget_epochs=[observation.epoch])
+    return waits
+
+
+def _act(
+    now: _Tick, step: Step, observation: Observation, requests: Sequence[RequestSample], detail: dict[str, Any]
+) -> Waits:
+    match step.action:
+        case "roll-back":
+            return _back(now, step, detail)
+        case "freeze":
+            if now.state.hold != "frozen":
+                now.write(now.draft("freeze", why=step.why, kind="worthless"))
+            return Waits(f"frozen: {now.state.why} (gonogo rollout resume)")
+        case "promote":
+            return _grow(now, step, observation, detail, requests)
+        case "wait":
+            return (waits_for(now.rollout, now.state) if now.state.hold else None) or Waits(step.why)
+
+
+def _judged(step: Step) -> dict[str, Any]:
+    """The judge's answer as a status shows it; None requests needed: more than can be told."""
+    needs = [metric.needs_requests for metric in step.metrics if metric.verdict == "not-proven"]
+    known = [count for count in needs if count is not None]
+    needed = max(known, default=0) if len(known) == len(needs) else None
+    return {"action": step.action, "why": step.why, "needs_requests": needed}
+
+
+def _back(now: _Tick, step: Step, detail: dict[str, Any]) -> Waits:
+    """Take everything to stable, or, where there is no way back, freeze and call people."""
+    no_way_back = irreversible(now.rollout.spec, now.state)
+    if no_way_back is None:
+        now.write(now.draft("roll-back", to=0, **detail))
+        now.carry_out()
+        return Waits(f"rolled back: {step.why}")
+    if now.state.hold_kind != "harm":
+        why = f"{step.why}; not rolled back, because {no_way_back}"
+        now.write(now.draft("freeze", why=why, kind="harm"))
+    return Waits(f"frozen: {now.state.why}")
+
+
+def _grow(
+    now: _Tick,
+    step: Step,
+    observation: Observation,
+    detail: dict[str, Any],
+    requests: Sequence[RequestSample] = (),
+) -> Waits:
+    """Go on to what follows, if calendar, authorization and people let it."""
+    rollout, state = now.rollout, now.state
+    stages = rollout.spec.stages
+    if (waits := waits_for(rollout, state)) is not None:
+        return waits
+    if not observation.caught_up:
+        return Waits("the request log is longer than a tick reads: it is being read on")
+    at = rollout.now()
+    elapsed_s = (at - state.began_at).total_seconds() - observation.lapsed_s if state.began_at else 0.0
+    if state.phase == "watch":
+        if elapsed_s < rollout.spec.watch:
+            return Waits(f"{step.why}; watched for {elapsed_s:.0f} of {rollout.spec.watch:.0f} s")
+        now.write(now.draft("promote", **detail), now.draft("complete", why=step.why))
+        return Waits("completed")
+    if state.stage == len(stages) - 1:
+        minimum_s = stages[-1].minimum
+        if elapsed_s < minimum_s:
+            return Waits(f"{step.why}; {elapsed_s:.0f} of {minimum_s:.0f} s")
+        now.write(now.draft("promote", **detail), Draft("watch", WATCH, state.at_most, {"why": step.why}))
+        return Waits(f"watched for {rollout.spec.watch:.0f} s before the rollout is complete")
+    following = stages[state.stage + 1]
+    if requests and following.share == 1:
+        stable = counts_of(requests, "stable")
+        recorded = RecordedStable(stable.requests, stable.errors, stable.p95_ms or 0.0)
+        rollout.store.save(replace(observation, recorded=recorded))
+    slots = slots_of_share(following.share)
+    expose = Draft("expose", following.name, slots, {"salt": following.salt, "why": step.why})
+    now.write(*([now.draft("promote", **detail)] if state.stage >= 0 else []), expose)
+    now.carry_out()
+    return Waits(f"stage {following.name} has begun")
+
+
+def _review(now: _Tick, observation: Observation) -> None:
+    """Call people to a review that is due, with what there is to review."""
+    rollout, state = now.rollout, now.state
+    if not state.active:
+        return
+    last = max(entry.at for entry in now.entries if entry.action in ("start", "review"))
+    due = list(reviews_between(last, rollout.now(), rollout.spec.windows, rollout.schedule))
+    if due:
+        judged = observation.judged.get("why", "nothing is judged yet")
+        now.write(now.draft("review", why=f"the review of {due[-1]:%Y-%m-%d %H:%M} UTC is due: {judged}"))
