@@ -147,6 +147,9 @@ class SoakCollect(_Collect):
     coverage_at_least: Share = Field(
         default=0.95, description="below this share of the time under load the trend is not proven"
     )
+    nights_add_up: bool = Field(
+        default=False, description="earlier soaks of the same subject and inputs count together with a new one"
+    )
     resources: Literal["process", "metrics"] | PrometheusResources = Field(
         default="process", description="where memory and CPU are read: the processes, or the target's metrics"
     )

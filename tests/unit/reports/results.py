@@ -48,7 +48,7 @@ def soak() -> SoakResult:
     )  # fmt: skip
     return SoakResult(
         target="candidate", target_hours=0.0111, hours_under_load=0.0111, coverage=1.0, ended="complete", segments=1,
-        gaps=[], lost_time=[], clock_jumps=[], target_restarts=0, target_deaths=0, longest_life_hours=0.0111,
+        nights=[], gaps=[], lost_time=[], clock_jumps=[], target_restarts=0, target_deaths=0, longest_life_hours=0.0111,
         generator_rss_mb=61.0, generator_cpu=0.2, samples=40, samples_missing=0, control=None, offered=1600,
         completed=1600, errors=0, held_rate=1.0, error_rate=0.0, mean_ms=11.2, p95_ms=31.0, memory_ratio=0.37,
         rss_first_mb=182.0, rss_last_mb=186.2, growth_per_day=0.9, verdict="not-proven", trend=trend, series=series,
