@@ -181,7 +181,7 @@ class ControlResult(Result):
 
 
 SoakEnded = Literal["complete", "aborted", "crash-loop", "stopped", "unfinished"]
-"""complete: the target hours were reached; stopped: for good, by a person."""
+"""complete: the target hours were reached; stopped: for good, by a person or because the next night began."""
 
 
 class SoakNight(Result):
@@ -212,7 +212,7 @@ class SoakResult(Result):
     coverage: Ratio | None = Field(
         json_schema_extra=_AMOUNT, description="time under load / time from first to last request"
     )
-    ended: SoakEnded = Field(description="complete: the target hours were reached; stopped: for good, by a person")
+    ended: SoakEnded = Field(description="complete: the target hours were reached; stopped: for good, before that")
     nights: list[SoakNight] = Field(description="oldest first, the one that was recorded with this result last")
     segments: Count
     gaps: list[Gap] = Field(description="the 200 longest; lost_time has all")

@@ -19,9 +19,10 @@ from flows.measuring import Step, step_of
 from flows.progress import report_progress
 from flows.resources import resources_reader
 from flows.targets import running_target
-from loadtests.soak import ask_to_stop, end_for_good, run_soak
+from loadtests.soak import ask_to_stop, end_for_good, run_soak, user
 from loadtests.soak_folder import JOURNAL, LOCK, Material, read_journal, read_material
 from loadtests.soak_journal import end_of
+from loadtests.soak_night import read_night
 from loadtests.soak_nights import EarlierNights
 from loadtests.soak_result import Soaking, measurement_of
 from loadtests.soak_segment import Soak
@@ -97,9 +98,25 @@ def record_stopped(step: SoakStep) -> Record:
             raise _no_soak(step)
         if not read_material(step.work_dir).windows:
             raise UsageError(f"{step.name}: nothing was under load yet: there is nothing to be recorded")
-        if end_of(entries) is None:
-            end_for_good(step.work_dir)
-        return _record(step)
+        return _end_and_record(step, f"ended for good by {user()}")
+
+
+def record_unfinished(step: SoakStep) -> Record | None:
+    """Record what an earlier night has left unfinished, so that a new one begins: a night goes on in no other.
+
+    None when nothing was left, or nothing of it was under load; that is removed. Raises HeldError when somebody is
+    at this soak.
+    """
+    if not step.work_dir.is_dir():
+        return None
+    with _held(step, make=False):
+        if not read_journal(step.work_dir):
+            return None
+        if not read_night(read_material(step.work_dir)).placed:
+            step.progress(None, f"the soak begun {_began(step)} brought no load; a new one begins")
+            shutil.rmtree(step.work_dir)
+            return None
+        return _end_and_record(step, "not finished when the next night began")
 
 
 def soak_status(step: SoakStep) -> SoakStatus | Record | None:
@@ -162,6 +179,12 @@ def _soak_and_record(step: SoakStep) -> Record:
                 tell=step.progress,
             )
         )
+    return _record(step)
+
+
+def _end_and_record(step: SoakStep, why: str) -> Record:
+    if end_of(read_journal(step.work_dir)) is None:
+        end_for_good(step.work_dir, why)
     return _record(step)
 
 

@@ -155,9 +155,9 @@ def _end(run: Run, how: Ended, why: str) -> None:
     run.log("soak-ended", how=how, why=why)
 
 
-def end_for_good(folder: Path) -> None:
-    """A person ends a soak that is not complete: what was measured is what there is. The lock must be held."""
-    append_entry(folder / JOURNAL, read_clocks(), "soak-ended", how="stopped", why=f"ended for good by {user()}")
+def end_for_good(folder: Path, why: str) -> None:
+    """End a soak that is not complete: what was measured is what there is. The lock must be held."""
+    append_entry(folder / JOURNAL, read_clocks(), "soak-ended", how="stopped", why=why)
 
 
 def ask_to_stop(folder: Path) -> None:

@@ -29,7 +29,8 @@ from processes.errors import CollectError
 from processes.lines import append_line
 
 Ended = Literal["complete", "aborted", "crash-loop", "stopped"]
-"""How a soak can end for good: its time was reached, a limit was broken, the target would not live, a person's word."""
+"""How a soak can end for good: its time was reached, a limit was broken, the target would not live; a person's word,
+or the next night."""
 
 Role = Literal["target", "control"]
 

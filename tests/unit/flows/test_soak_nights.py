@@ -10,9 +10,11 @@ from evidence.prune import prune
 from evidence.results import SoakResult
 from evidence.store import open_store
 from flows.authorization import pending
+from flows.nightly import record_earlier_night
 from flows.replay import replay_ledger
 from flows.soaking import resume_soak, soak_step
-from loadtests.soak_folder import JOURNAL, SAMPLES, generator_name
+from loadtests.soak_folder import JOURNAL, LOCK, SAMPLES, generator_name
+from processes.lock import holding
 from reports.tables import tables_of
 from tests.e2e.small_release import make_release
 from tests.unit.loadtests.soaks import Machine
@@ -38,27 +40,33 @@ def step_of(release):
     return soak_step(release / "plan.yaml", "soak", "quick", release / "home")
 
 
-def night(release, *, hours_ago, windows=12, deaths=0, life=1.0, how="complete"):
-    """Record a night of so many windows of 10 s that ended so long ago."""
+def night(release, **how):
+    """Record a night."""
+    record = resume_soak(leave(release, **how))
+    assert isinstance(record.result, SoakResult)
+    return record
+
+
+def leave(release, *, hours_ago, windows=12, deaths=0, life=1.0, how="complete"):
+    """The folder of a soak of so many windows of 10 s that ended so long ago; ``how`` None: it was interrupted."""
     step, at_s = step_of(release), time.time() - hours_ago * 3600 - windows * 10
     machine = Machine(wall_s=at_s)
     machine.begin_runner()
     machine.log("target-started", role="target", pid=1, url="http://here")
-    machine.load(windows)
+    if windows:
+        machine.load(windows)
     for _ in range(deaths):
         machine.log("target-ended", role="target", alive_s=None)
-    machine.log("soak-ended", how=how, why="it was over")
+    if how is not None:
+        machine.log("soak-ended", how=how, why="it was over")
     step.work_dir.mkdir(parents=True)
     names = {"started_at_s": "started_at", "finished_at_s": "finished_at"}
-    (segment,) = machine.segments
     write(step.work_dir / f"{generator_name(1)}.windows.jsonl",
-          [{names.get(k, k): v for k, v in vars(w).items()} for w in segment.windows])  # fmt: skip
+          [{names.get(k, k): v for k, v in vars(w).items()} for s in machine.segments for w in s.windows])  # fmt: skip
     write(step.work_dir / JOURNAL, [{"event": e.event, **asdict(e.clocks), **e.detail} for e in machine.entries])
     write(step.work_dir / SAMPLES,
           [asdict(reading(at_s + 10 * n, created_at_s=at_s + life)) for n in range(windows)])  # fmt: skip
-    record = resume_soak(step)
-    assert isinstance(record.result, SoakResult)
-    return record
+    return step
 
 
 def write(path, entries):
@@ -162,3 +170,35 @@ def test_the_hours_of_all_nights_are_held_against_the_profile(release, store):
     assert why_pending(release, store) == "50s measured, profile quick asks for 2m"
     night(release, hours_ago=1, windows=7, how="stopped")
     assert why_pending(release, store) is None
+
+
+def before_tonight(step):
+    """What the nightly flow does with earlier soaks: what could not be done."""
+    return record_earlier_night(step.plan_file, ["soak", "tests"], profile="quick", home=step.home)
+
+
+def test_an_interrupted_night_is_recorded_with_its_true_length_before_the_next_begins(release, store):
+    step = leave(release, hours_ago=17, windows=7, how=None)
+    assert before_tonight(step) == {}
+    assert not step.work_dir.exists()
+    (record,), invalid = store.records(step.subject.digest)
+    assert (record.outcome, record.result.ended, invalid) == ("passed", "stopped", [])
+    assert record.result.hours_under_load * 3600 == pytest.approx(70)
+    assert record.result.gaps == []
+    assert before_tonight(step) == {}
+    assert len(store.records(step.subject.digest)[0]) == 1
+    assert night(release, hours_ago=0.1).result.hours_under_load * 3600 == pytest.approx(190)
+
+
+def test_an_interrupted_night_without_load_is_nothing(release, store):
+    step = leave(release, hours_ago=17, windows=0, how=None)
+    assert before_tonight(step) == {}
+    assert not step.work_dir.exists()
+    assert store.records(step.subject.digest) == ([], [])
+
+
+def test_a_soak_that_somebody_runs_is_left_alone(release):
+    step = leave(release, hours_ago=1, how=None)
+    with holding(step.work_dir / LOCK, "the soak"):
+        assert "is held by process" in before_tonight(step)["soak"]
+    assert step.work_dir.exists()
