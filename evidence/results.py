@@ -223,6 +223,7 @@ class SoakResult(Result):
     longest_life_hours: float = Field(
         json_schema_extra=_AMOUNT, description="longest time that one process of the target was sampled"
     )
+    longest_life_begins_s: float | None = Field(description="seconds from the start of the soak until then")
     offered: Count
     completed: Count
     errors: Count

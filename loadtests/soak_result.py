@@ -179,6 +179,7 @@ def result_of(nights: Sequence[Night], soaking: Soaking) -> SoakResult:
         target_restarts=sum(_restarts(night) for night in nights),
         target_deaths=sum(night.target_deaths for night in by_night),
         longest_life_hours=(life[-1][0] - life[0][0]) / 3600 if life else 0.0,
+        longest_life_begins_s=round(life[0][0] - began_s, 1) if life else None,
         offered=totals.offered,
         completed=totals.completed,
         errors=totals.errors,
