@@ -1,6 +1,6 @@
 """The data of the charts: what is plotted, in which units, beside which limit. How it is drawn is in ``plots``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -9,6 +9,9 @@ from evidence.record import Record
 from evidence.results import Result, RolloutResult, SoakResult, TestSuiteResult
 from reports.formats import count, number, optional_percent, percent, plural
 from reports.part import Part
+
+_PAUSE = 0.02
+"""How wide the day between two nights is shown, as a share of all nights."""
 
 
 class Series(Part):
@@ -116,26 +119,30 @@ test_totals.__test__ = False  # type: ignore[attr-defined]
 
 
 def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
-    unit, unit_s = _time_unit(max((s for s, _, _ in result.series), default=0.0))
-    memory = tuple((s / unit_s, rss) for s, rss, _ in result.series)
-    latency = tuple((s / unit_s, p95) for s, _, p95 in result.series if p95 is not None)
+    shown_s = _without_days(result)
+    unit, unit_s = _time_unit(max((shown_s(s) for s, _, _ in result.series), default=0.0))
+    memory = tuple((shown_s(s) / unit_s, rss) for s, rss, _ in result.series)
+    latency = tuple((shown_s(s) / unit_s, p95) for s, _, p95 in result.series if p95 is not None)
     beside = result.control if result.control and len(result.control.series) > 1 else None
-    shaded = tuple((begin_s / unit_s, end_s / unit_s) for begin_s, end_s in _without_load(result))
+    shaded = tuple((shown_s(begin_s) / unit_s, shown_s(end_s) / unit_s) for begin_s, end_s in _without_load(result))
+    x_label = f"{unit} since the start" + (", days left out" if len(result.nights) > 1 else "")
     charts: list[Chart] = []
     if len(memory) > 1:
         control = (
-            Series(name=beside.target, points=tuple((s / unit_s, y) for s, y in beside.series)) if beside else None
+            Series(name=beside.target, points=tuple((shown_s(s) / unit_s, y) for s, y in beside.series))
+            if beside
+            else None
         )
         charts.append(
             LineChart(
                 title="Memory over the soak",
                 note=_memory_note(result, limits),
-                x_label=f"{unit} since the start",
+                x_label=x_label,
                 y_label="RSS in MB",
                 points=memory,
                 name=result.target,
                 besides=(control,) if control else (),
-                trend=_trend(result, unit_s),
+                trend=_trend(result, shown_s, unit_s),
                 shaded=shaded,
             )
         )
@@ -147,7 +154,7 @@ def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
             LineChart(
                 title="Latency over the soak",
                 note=f"P95 of each window{missing}" + (f"; limit {number(limit)} ms." if limit else "."),
-                x_label=f"{unit} since the start",
+                x_label=x_label,
                 y_label="P95 in ms",
                 points=latency,
                 limit=limit,
@@ -168,7 +175,7 @@ def _memory_note(result: SoakResult, limits: Mapping[str, float]) -> str:
     return f"{growth}: {result.trend.verdict}.{why} {under_load} under load{nights}."
 
 
-def _trend(result: SoakResult, unit_s: float) -> TrendLine | None:
+def _trend(result: SoakResult, shown_s: Callable[[float], float], unit_s: float) -> TrendLine | None:
     """The line over the longest life: it was judged on no other."""
     slope, interval, begins_s = (
         result.trend.slope_per_hour,
@@ -179,12 +186,29 @@ def _trend(result: SoakResult, unit_s: float) -> TrendLine | None:
         return None
     hours = unit_s / 3600
     return TrendLine(
-        x_low=begins_s / unit_s,
-        x_high=(begins_s + result.longest_life_hours * 3600) / unit_s,
+        x_low=shown_s(begins_s) / unit_s,
+        x_high=shown_s(begins_s + result.longest_life_hours * 3600) / unit_s,
         slope=slope * hours,
         lowest=interval[0] * hours,
         highest=interval[1] * hours,
     )
+
+
+def _without_days(result: SoakResult) -> Callable[[float], float]:
+    """Where on the axis a time (seconds since the start) is shown: nights one after the other, with a small pause."""
+    if len(result.nights) < 2:
+        return lambda at_s: at_s
+    began = result.nights[0].started_at
+    times = [[(at - began).total_seconds() for at in (night.started_at, night.finished_at)] for night in result.nights]
+    pause_s = _PAUSE * sum(end_s - begin_s for begin_s, end_s in times)
+    days = [(before[1], max(0.0, after[0] - before[1])) for before, after in pairwise(times)]
+
+    def shown_s(at_s: float) -> float:
+        return at_s - sum(
+            min(max(at_s - from_s, 0.0), day_s) * (1 - pause_s / day_s) for from_s, day_s in days if day_s
+        )
+
+    return shown_s
 
 
 def _without_load(result: SoakResult) -> list[tuple[float, float]]:

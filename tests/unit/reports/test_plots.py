@@ -157,7 +157,10 @@ def test_gaps_and_the_time_between_nights_are_shaded_and_the_control_is_beside()
     memory, latency = charts_of(result, {})
     assert isinstance(memory, LineChart)
     assert isinstance(latency, LineChart)
-    assert memory.shaded == latency.shaded == ((0.0, 6.0), (40.0, 60.0))
+    # The day between the nights is 2 % of the 70 s that both took.
+    assert memory.shaded == latency.shaded == ((0.0, 6.0), (40.0, pytest.approx(41.4)))
+    assert memory.besides[0].points[-1][0] == pytest.approx(71.4)
+    assert memory.x_label == "seconds since the start, days left out"
     assert [series.name for series in memory.besides] == ["stable"]
     assert memory.trend is not None
     assert "in 2 nights" in memory.note
