@@ -131,7 +131,8 @@ class PrometheusResources(BaseModel):
 class SoakCollect(_Collect):
     """Soak a target, beside a control under the same load; its length is the profile's ``soak``.
 
-    The control of a candidate is stable where the plan says nothing else.
+    The control of a candidate is stable where the plan says nothing else. ``journey`` and ``workers`` are as of a load;
+    the control has as many workers of its own.
     """
 
     uses = frozenset({"targets", "slo"})
@@ -139,8 +140,9 @@ class SoakCollect(_Collect):
     target: TargetName = "candidate"
     control: TargetName | Literal["none"] | None = None
     users: Path
-    journey: str
+    journey: str | None = None
     rate: RatePerS
+    workers: int = Field(default=1, ge=1, le=64)
     memory_limit: Number = Field(description="bytes that the target may use in production")
     limit_per_day: Number = 0.05
     segment: DurationS = 1800.0

@@ -177,6 +177,7 @@ def _soak_and_record(step: SoakStep) -> Record:
                 check=step.check,
                 folder=step.work_dir,
                 tell=step.progress,
+                workers=step.collect.workers,
             )
         )
     return _record(step)
@@ -222,6 +223,7 @@ def _measurement(step: SoakStep, material: Material, earlier: EarlierNights | No
         rate_per_s=step.collect.rate,
         segment_s=step.collect.segment,
         seed=_SEED,
+        workers=step.collect.workers,
     )
 
 

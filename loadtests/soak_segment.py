@@ -32,14 +32,14 @@ _MB = 1e6
 
 @dataclass(frozen=True)
 class Soak:
-    """What is soaked, with what, and how its resources are read.
+    """What is soaked, with what, and how its resources are read. ``journey`` and ``workers`` as in ``Load``.
 
     ``check`` raises when an input has changed. ``tell`` is shown the share done (None: something happened) and words.
     """
 
     soaking: Soaking
     locustfile: Path
-    journey: str
+    journey: str | None
     rate_per_s: float
     segment_s: float
     seed: int
@@ -49,6 +49,7 @@ class Soak:
     check: Callable[[], None]
     folder: Path
     tell: Callable[[float | None, str], None]
+    workers: int = 1
 
     @property
     def target_s(self) -> float:
@@ -132,7 +133,16 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
 
 
 def _load(soak: Soak, target: Target, duration_s: float) -> Load:
-    return Load(target.url, soak.locustfile, soak.journey, soak.rate_per_s, duration_s, soak.seed, soak.window_s)
+    return Load(
+        target.url,
+        soak.locustfile,
+        soak.journey,
+        soak.rate_per_s,
+        duration_s,
+        soak.seed,
+        soak.window_s,
+        workers=soak.workers,
+    )
 
 
 def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
@@ -171,7 +181,7 @@ class _Watch:
         self._control = generator, beside
 
     def go_on(self, windows: list[Window]) -> bool:
-        """Whether the segment goes on. Raises CollectError when no window comes any more, OSError on a full disk."""
+        """Whether the segment goes on. Raises CollectError when the generator brings less, OSError on a full disk."""
         run, now = self.run, read_clocks()
         if clock_moved(run.entries[-1].clocks, now):
             run.log("clocks")
@@ -182,6 +192,8 @@ class _Watch:
         self._look_after_control()
         self._sample()
         if len(windows) > self._seen:
+            if windows[-1].workers < run.soak.workers:  # a new segment has all of them again
+                raise CollectError("the load generator lost a worker")
             self._seen, self._seen_at_s = len(windows), time.monotonic()
             self.broken = broken_limit([*run.windows, *windows][-_LOOKS_BACK:], run.soak.slo)
         elif time.monotonic() - self._seen_at_s > max(_NO_WINDOW_FOR_S, 3 * run.soak.window_s):

@@ -13,8 +13,10 @@ from processes.errors import CollectError
 from processes.wait import wait_for
 from tests.integration.soaking import (
     DIES,
+    PLAIN_LOCUSTFILE,
     events,
     generator_pid,
+    generator_pids,
     kill,
     lines,
     make_folder,
@@ -93,6 +95,22 @@ def test_a_killed_load_generator_is_replaced_at_once(folder):
     assert causes(measurement) == {"the load generator ended with 137"}
     assert measurement.outcome == "passed", measurement.summary
     assert (measurement.result.target_deaths, measurement.result.target_restarts) == (0, 0)
+
+
+def test_an_ordinary_locustfile_is_soaked_with(folder):
+    (folder.parent / "some.py").write_text(PLAIN_LOCUSTFILE)
+    measurement = finish(soak_of(folder, seconds=6, journey=None))
+    assert measurement.outcome == "passed", measurement.summary
+    assert measurement.result.completed > 50
+
+
+def test_a_lost_worker_ends_its_segment_alone(folder):
+    tell = once_sampled(folder, 4, lambda: kill(generator_pids(folder)[-1]))
+    measurement = finish(soak_of(folder, seconds=10, workers=2, tell=tell))
+    assert "the load generator lost a worker" in causes(measurement)
+    assert measurement.result.segments == 2
+    assert measurement.result.hours_under_load * 3600 >= 10
+    assert measurement.result.target_deaths == 0
 
 
 def test_a_target_that_ends_is_started_again_and_fails_the_soak(folder):
