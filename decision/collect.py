@@ -131,7 +131,8 @@ class PrometheusResources(BaseModel):
 class SoakCollect(_Collect):
     """Soak a target, beside a control under the same load; its length is the profile's ``soak``.
 
-    The control of a candidate is stable where the plan says nothing else.
+    The control of a candidate is stable where the plan says nothing else. ``journey`` and ``workers`` are as of a load;
+    the control has as many workers of its own.
     """
 
     uses = frozenset({"targets", "slo"})
@@ -139,13 +140,17 @@ class SoakCollect(_Collect):
     target: TargetName = "candidate"
     control: TargetName | Literal["none"] | None = None
     users: Path
-    journey: str
+    journey: str | None = None
     rate: RatePerS
+    workers: int = Field(default=1, ge=1, le=64)
     memory_limit: Number = Field(description="bytes that the target may use in production")
     limit_per_day: Number = 0.05
     segment: DurationS = 1800.0
     coverage_at_least: Share = Field(
         default=0.95, description="below this share of the time under load the trend is not proven"
+    )
+    nights_add_up: bool = Field(
+        default=False, description="earlier soaks of the same subject and inputs count together with a new one"
     )
     resources: Literal["process", "metrics"] | PrometheusResources = Field(
         default="process", description="where memory and CPU are read: the processes, or the target's metrics"

@@ -201,8 +201,31 @@ class ControlResult(Result):
     )
 
 
+SoakEnded = Literal["complete", "aborted", "crash-loop", "stopped", "unfinished"]
+"""complete: the target hours were reached; stopped: for good, by a person or because the next night began."""
+
+
+class SoakNight(Result):
+    """What one night of a soak that is made of nights showed by itself."""
+
+    record_id: str | None = Field(description="of the record that the night was taken from; None for the night itself")
+    started_at: datetime
+    finished_at: datetime
+    hours_under_load: float
+    ended: SoakEnded
+    target_deaths: Count
+    completed: Count
+    held_rate: Ratio | None
+    error_rate: Ratio | None
+    p95_ms: float | None
+
+
 class SoakResult(Result):
-    """A soak of one target. Only time under load counts as ``hours_under_load``."""
+    """A soak of one target. Only time under load counts as ``hours_under_load``.
+
+    Where the plan lets nights add up, all figures are those of all ``nights`` together: time between two of them is no
+    gap, and the trend is that of the longest life in any of them. ``target_hours`` and ``ended`` are the last night's.
+    """
 
     target: str
     target_hours: float
@@ -210,9 +233,8 @@ class SoakResult(Result):
     coverage: Ratio | None = Field(
         json_schema_extra=_AMOUNT, description="time under load / time from first to last request"
     )
-    ended: Literal["complete", "aborted", "crash-loop", "stopped", "unfinished"] = Field(
-        description="complete: the target hours were reached; stopped: for good, by a person"
-    )
+    ended: SoakEnded = Field(description="complete: the target hours were reached; stopped: for good, before that")
+    nights: list[SoakNight] = Field(description="oldest first, the one that was recorded with this result last")
     segments: Count
     gaps: list[Gap] = Field(description="the 200 longest; lost_time has all")
     lost_time: list[LostTime]
@@ -222,6 +244,7 @@ class SoakResult(Result):
     longest_life_hours: float = Field(
         json_schema_extra=_AMOUNT, description="longest time that one process of the target was sampled"
     )
+    longest_life_begins_s: float | None = Field(description="seconds from the start of the soak until then")
     offered: Count
     completed: Count
     errors: Count

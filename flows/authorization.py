@@ -81,8 +81,10 @@ def _too_short(plan_file: PlanFile, record: Record, profile: str) -> str | None:
         measured_s = record.result.planned_s if record.result.aborted else record.result.duration_s
         asked_s = collect.length_s(asked.load)
     elif isinstance(collect, SoakCollect) and isinstance(record.result, SoakResult):
-        # A failure counts, whatever ended it early; a soak that a person ended counts for what it was.
-        hours = record.result.target_hours if record.outcome == "failed" else record.result.hours_under_load
+        # A failure counts, whatever ended it early; a soak that a person ended counts for what it was. The hours are
+        # those of all its nights where the plan lets them add up.
+        hours = record.result.hours_under_load
+        hours = max(hours, record.result.target_hours) if record.outcome == "failed" else hours
         measured_s, asked_s = hours * 3600, asked.soak
     else:
         return None

@@ -3,6 +3,7 @@
 It waits for nobody: whose signature is missing stands in the report, and the next authorization reuses its evidence.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,17 +11,20 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from decision.collect import is_added
+from decision.collect import SoakCollect, is_added
 from decision.levels import Level
 from decision.plan import Plan
-from decision.plan_file import read_plan
+from decision.plan_file import PlanFile, read_plan
 from evidence.store import open_store
 from flows.authorization import pending
 from flows.collect import collect
 from flows.measuring import profile_of
+from flows.progress import report_progress
 from flows.publishing import publish
 from flows.reporting import decide_and_record
 from flows.run_log import progress_in_the_log
+from flows.soaking import record_unfinished, soak_step
+from processes.errors import GonogoError
 
 EVERY_NIGHT = frozenset({"data-quality", "test-suite", "soak"})
 """Kinds that are measured although their evidence is fresh: data checks, regression suites, and the soak."""
@@ -37,7 +41,9 @@ def nightly(plan: Path, level: Level = "full", profile: str = "nightly", home: P
     profile_of(plan_file, profile)
     tonight = every_night(plan_file.plan)
     with progress_in_the_log():
-        failures = collect(plan_file.path, tonight, profile=profile, home=home) if tonight else {}
+        failures = record_earlier_night(plan_file, tonight, profile=profile, home=home)
+        measured = [name for name in tonight if name not in failures]
+        failures |= collect(plan_file.path, measured, profile=profile, home=home) if measured else {}
     store = open_store(home)
     try:
         _, fresh = pending(plan_file, store, profile=profile)
@@ -59,6 +65,22 @@ def nightly(plan: Path, level: Level = "full", profile: str = "nightly", home: P
     if failures:
         return Failed(message=f"{word}; not measured: {'; '.join(f'{n}: {why}' for n, why in failures.items())}")
     return Completed(message=word)
+
+
+def record_earlier_night(plan_file: PlanFile, tonight: Sequence[str], *, profile: str, home: Path) -> dict[str, str]:
+    """Record the soaks that an earlier night has left unfinished; why not, of those that cannot be measured now.
+
+    Without this they would go on tonight, with the day as a gap.
+    """
+    failures = {}
+    for name in tonight:
+        if isinstance(plan_file.plan.collect[name], SoakCollect):
+            try:
+                record_unfinished(soak_step(plan_file.path, name, profile, home))
+            except GonogoError as error:
+                failures[name] = str(error).splitlines()[0]
+                report_progress(name, 1.0, f"errored: {failures[name]}")
+    return failures
 
 
 def every_night(plan: Plan) -> list[str]:

@@ -14,13 +14,16 @@ from evidence.record import Record
 from evidence.results import SoakResult
 from evidence.store import open_existing_store, open_store
 from flows.authorization import pending
+from flows.earlier_nights import earlier_nights, own_windows
 from flows.measuring import Step, step_of
 from flows.progress import report_progress
 from flows.resources import resources_reader
 from flows.targets import running_target
-from loadtests.soak import ask_to_stop, end_for_good, run_soak
-from loadtests.soak_folder import JOURNAL, LOCK, WINDOWS, read_journal, read_material
+from loadtests.soak import ask_to_stop, end_for_good, run_soak, user
+from loadtests.soak_folder import JOURNAL, LOCK, Material, read_journal, read_material
 from loadtests.soak_journal import end_of
+from loadtests.soak_night import read_night
+from loadtests.soak_nights import EarlierNights
 from loadtests.soak_result import Soaking, measurement_of
 from loadtests.soak_segment import Soak
 from loadtests.soak_status import SoakStatus, status_of
@@ -95,9 +98,25 @@ def record_stopped(step: SoakStep) -> Record:
             raise _no_soak(step)
         if not read_material(step.work_dir).windows:
             raise UsageError(f"{step.name}: nothing was under load yet: there is nothing to be recorded")
-        if end_of(entries) is None:
-            end_for_good(step.work_dir)
-        return _record(step)
+        return _end_and_record(step, f"ended for good by {user()}")
+
+
+def record_unfinished(step: SoakStep) -> Record | None:
+    """Record what an earlier night has left unfinished, so that a new one begins: a night goes on in no other.
+
+    None when nothing was left, or nothing of it was under load; that is removed. Raises HeldError when somebody is
+    at this soak.
+    """
+    if not step.work_dir.is_dir():
+        return None
+    with _held(step, make=False):
+        if not read_journal(step.work_dir):
+            return None
+        if not read_night(read_material(step.work_dir)).placed:
+            step.progress(None, f"the soak begun {_began(step)} brought no load; a new one begins")
+            shutil.rmtree(step.work_dir)
+            return None
+        return _end_and_record(step, "not finished when the next night began")
 
 
 def soak_status(step: SoakStep) -> SoakStatus | Record | None:
@@ -126,6 +145,7 @@ def soaking_of(step: SoakStep) -> Soaking:
         memory_limit_bytes=step.collect.memory_limit,
         limit_per_day=step.collect.limit_per_day,
         coverage_at_least=step.collect.coverage_at_least,
+        nights_add_up=step.collect.nights_add_up,
     )
 
 
@@ -157,28 +177,30 @@ def _soak_and_record(step: SoakStep) -> Record:
                 check=step.check,
                 folder=step.work_dir,
                 tell=step.progress,
+                workers=step.collect.workers,
             )
         )
     return _record(step)
 
 
+def _end_and_record(step: SoakStep, why: str) -> Record:
+    if end_of(read_journal(step.work_dir)) is None:
+        end_for_good(step.work_dir, why)
+    return _record(step)
+
+
 def _record(step: SoakStep) -> Record:
     """Sign the finished soak into the ledger and remove its folder. It stays there when that does not succeed."""
-    measurement = measurement_of(
-        read_material(step.work_dir),
-        soaking_of(step),
-        step.plan.slo,
-        journey=step.collect.journey,
-        rate_per_s=step.collect.rate,
-        segment_s=step.collect.segment,
-        seed=_SEED,
-    )
+    material = read_material(step.work_dir)
     step.check()
     try:
         store = open_store(step.home)
         try:
-            record = _recorded_before(store.records(step.subject.digest)[0], step, measurement)
-            record = record or store.record(step.subject, step.name, step.inputs, measurement)
+            record = _recorded_before(store.records(step.subject.digest)[0], step, material)
+            if record is None:
+                earlier = earlier_nights(step, store) if step.collect.nights_add_up else None
+                measurement = _measurement(step, material, earlier)
+                record = store.record(step.subject, step.name, step.inputs, measurement)
         finally:
             store.ledger.close()
     except (GonogoError, OSError) as error:
@@ -191,12 +213,24 @@ def _record(step: SoakStep) -> Record:
     return record
 
 
-def _recorded_before(records: list[Record], step: SoakStep, measurement: Measurement) -> Record | None:
+def _measurement(step: SoakStep, material: Material, earlier: EarlierNights | None) -> Measurement:
+    return measurement_of(
+        material,
+        soaking_of(step),
+        step.plan.slo,
+        earlier,
+        journey=step.collect.journey,
+        rate_per_s=step.collect.rate,
+        segment_s=step.collect.segment,
+        seed=_SEED,
+        workers=step.collect.workers,
+    )
+
+
+def _recorded_before(records: list[Record], step: SoakStep, material: Material) -> Record | None:
     """The record of this very soak, where the runner was killed between recording it and removing its folder."""
-    content = next(a.content for a in measurement.attachments if a.name == WINDOWS)
-    digest = hashlib.sha256(content).hexdigest()
-    same = (r for r in records if r.collector == step.name and any(a.sha256 == digest for a in r.attachments))
-    return next(same, None)
+    digest = hashlib.sha256(material.windows).hexdigest()
+    return next((r for r in records if r.collector == step.name and own_windows(r) == digest), None)
 
 
 def _fresh(step: SoakStep, profile: str) -> Record | None:

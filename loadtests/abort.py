@@ -105,5 +105,5 @@ def _value(name: ObjectiveName, group: Sequence[Window]) -> float:
     merged = merge_all(group)
     if merged is None:
         return float("inf")
-    value = merged.get_value_at_percentile(95) if name == "latency-p95" else merged.get_mean_value()
-    return float(value) / 1000
+    value = merged.values_at(95)[0] if name == "latency-p95" else merged.mean_us()
+    return value / 1000

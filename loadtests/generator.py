@@ -11,7 +11,7 @@ from pathlib import Path
 
 from loadtests.schedule import Shape, constant, duration_s
 from loadtests.settings import DRAIN_S, VARIABLE, Settings, settings_text
-from loadtests.windows import Window, parse_windows
+from loadtests.windows import Window, parse_windows, read_windows
 from processes.errors import CollectError
 from processes.supervised import Supervised, supervised
 from processes.wait import wait_for
@@ -48,11 +48,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Generator:
-    """A running generator and the file of its windows."""
+    """A running generator and the file of its windows, which held ``before`` windows when it was started."""
 
     process: Supervised
     settings: Settings
     windows_file: Path
+    before: int
     _read: list[Window] = field(default_factory=list)
     _offset: list[int] = field(default_factory=lambda: [0])
 
@@ -66,6 +67,19 @@ class Generator:
             self._read.extend(parse_windows(complete, str(self.windows_file)))
             self._offset[0] += len(complete)
         return list(self._read)
+
+    def begun(self) -> bool:
+        """Whether it has written its first window. Raises CollectError when it ended before that."""
+        if not self.process.running() and len(self.windows()) == self.before:
+            said = self.process.last_lines(8)
+            raise CollectError(f"{self.process.name} ended before it began; its last output:\n{said}")
+        return len(self.windows()) > self.before
+
+    @property
+    def begins_within_s(self) -> float:
+        """How long it takes at most until the first window."""
+        joins_s = self.settings.joins_within_s if self.settings.distributed else 0.0
+        return _STARTS_WITHIN_S + joins_s + self.settings.window_s
 
     def drain(self) -> None:
         """Let no arrival begin any more, without waiting: what was begun is waited for, and the last window written."""
@@ -133,6 +147,15 @@ def generating(load: Load, work_dir: Path, *, name: str) -> Iterator[Generator]:
 
     Raises CollectError when the locustfile has no such journey, workers are missing, or nothing is offered.
     """
+    with starting(load, work_dir, name=name) as generator:
+        what = f"{generator.process.name}: its first window"
+        wait_for(generator.begun, what=what, timeout_s=generator.begins_within_s)
+        yield generator
+
+
+@contextmanager
+def starting(load: Load, work_dir: Path, *, name: str) -> Iterator[Generator]:
+    """The same without waiting: ``Generator.begun`` says when it offers load."""
     windows_file = work_dir / f"{name}.windows.jsonl"
     settings = Settings(
         url=load.url,
@@ -161,18 +184,4 @@ def generating(load: Load, work_dir: Path, *, name: str) -> Iterator[Generator]:
     with supervised(
         f"the load generator {name}", argv, log=log, env=environment, cwd=work_dir, grace_s=grace_s
     ) as process:
-        generator = Generator(process, settings, windows_file)
-        before = len(generator.windows())
-
-        def begun() -> bool:
-            if not process.running() and len(generator.windows()) == before:
-                raise CollectError(f"{process.name} ended before it began; its last output:\n{process.last_lines(8)}")
-            return len(generator.windows()) > before
-
-        joins_s = settings.joins_within_s if settings.distributed else 0.0
-        wait_for(
-            begun,
-            what=f"{process.name}: its first window",
-            timeout_s=_STARTS_WITHIN_S + joins_s + load.window_s,
-        )
-        yield generator
+        yield Generator(process, settings, windows_file, len(read_windows(windows_file)))

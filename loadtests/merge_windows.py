@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from loadtests.windows import COUNTS, add_histograms
+from hdrh.histogram import HdrHistogram
+
+from loadtests.windows import COUNTS
 
 _CLASSES_KEPT = 20
 
@@ -15,7 +17,7 @@ def merge_entries(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     classes: Counter[str] = Counter()
     for entry in entries:
         classes.update(entry["error_classes"])
-        add_histograms(histograms, entry["histograms"])
+        _add(histograms, entry["histograms"])
     return {
         "sequence": entries[0]["sequence"],
         "from_s": min(entry["from_s"] for entry in entries),
@@ -28,3 +30,12 @@ def merge_entries(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "generator_rss_bytes": sum(entry["generator_rss_bytes"] for entry in entries),
         "clock_offset_s": max((entry["clock_offset_s"] for entry in entries), key=abs),
     }
+
+
+def _add(merged: dict[str, Any], encoded: dict[str, str]) -> None:
+    for name, text in encoded.items():
+        histogram = HdrHistogram.decode(text.encode())
+        if name in merged:
+            merged[name].add(histogram)
+        else:
+            merged[name] = histogram

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import psutil
 
-from loadtests.samples import parse_samples
-from loadtests.soak_folder import JOURNAL, SAMPLES, STOP, read_journal, read_material
+from loadtests.soak_folder import JOURNAL, STOP, read_journal, read_material
 from loadtests.soak_gaps import RATE_NOT_HELD, STOPPED, under_load_s
 from loadtests.soak_journal import Ended, Entry, Role, append_entry, end_of
 from loadtests.soak_limits import FRUITLESS_AT_MOST, crash_loop
-from loadtests.soak_result import placed_windows
+from loadtests.soak_night import read_night
 from loadtests.soak_segment import Run, SegmentEnd, Soak, run_segment
 from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import timeline_of
@@ -55,11 +54,9 @@ def run_soak(soak: Soak) -> None:
         return
     _wait_for_predecessors(soak.folder, entries)
     (soak.folder / STOP).unlink(missing_ok=True)
-    material = read_material(soak.folder)
-    placed = placed_windows(material)
-    run = Run(soak, entries, under_load_s(placed))
-    samples = parse_samples(material.samples, SAMPLES)
-    ends_s = [p.window.finished_at_s for p in placed[-1:]] + [sample.at_s for sample in samples[-1:]]
+    so_far = read_night(read_material(soak.folder))
+    run = Run(soak, entries, under_load_s(so_far.placed))
+    ends_s = [p.window.finished_at_s for p in so_far.placed[-1:]] + [sample.at_s for sample in so_far.samples[-1:]]
     with _leaving_word(run):
         (soak.folder / _RESERVE).write_bytes(bytes(_RESERVE_BYTES))
         run.log("runner-began", pid=os.getpid(), by=user(), not_before_s=max(ends_s, default=None))
@@ -115,7 +112,7 @@ def _soak(run: Run) -> None:
 def _is_complete(run: Run) -> bool:
     """Whether the target hours were under load; that they were is computed from the folder, as the result will be."""
     if run.loaded_s >= run.soak.target_s:
-        run.loaded_s = under_load_s(placed_windows(read_material(run.soak.folder)))
+        run.loaded_s = under_load_s(read_night(read_material(run.soak.folder)).placed)
     return run.loaded_s >= run.soak.target_s
 
 
@@ -164,9 +161,9 @@ def _end(run: Run, how: Ended, why: str) -> None:
     run.log("soak-ended", how=how, why=why)
 
 
-def end_for_good(folder: Path) -> None:
-    """A person ends a soak that is not complete: what was measured is what there is. The lock must be held."""
-    append_entry(folder / JOURNAL, read_clocks(), "soak-ended", how="stopped", why=f"ended for good by {user()}")
+def end_for_good(folder: Path, why: str) -> None:
+    """End a soak that is not complete: what was measured is what there is. The lock must be held."""
+    append_entry(folder / JOURNAL, read_clocks(), "soak-ended", how="stopped", why=why)
 
 
 def ask_to_stop(folder: Path) -> None:

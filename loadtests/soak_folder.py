@@ -1,12 +1,11 @@
 """The folder of a soak: all that is known of it. Windows and samples are written there as they come."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.soak_gaps import Segment
 from loadtests.soak_journal import Entry, parse_journal
-from loadtests.windows import Window, parse_windows
+from loadtests.windows import Window, parse_numbered_windows, parse_windows
 from processes.errors import CollectError
 from processes.lines import complete_lines
 
@@ -54,10 +53,8 @@ def read_journal(folder: Path) -> list[Entry]:
 
 def read_segments(content: bytes, name: str) -> list[Segment]:
     """The windows of all segments as ``read_material`` gathered them. Raises CollectError."""
-    windows = parse_windows(content, name)
-    numbers = [int(json.loads(line)["segment"]) for line in content.decode().split("\n")[:-1]]
     segments: dict[int, list[Window]] = {}
-    for number, window in zip(numbers, windows, strict=True):
+    for number, window in parse_numbered_windows(content, name):
         segments.setdefault(number, []).append(window)
     return [Segment(number, windows) for number, windows in sorted(segments.items())]
 

@@ -19,6 +19,7 @@ SUSPENDED = "the machine was suspended"
 TARGET_ENDED = "the target ended and was started again"
 CONTROL_ENDED = "the control ended and was started again"
 STOPPED = "stopped by a person"
+STOOD_STILL = "the soak's runner stood still"
 NO_WINDOW = "a window is missing"
 
 GAPS_AT_MOST = 200
@@ -191,6 +192,8 @@ def causes_between(entries: Sequence[Entry], control: bool) -> Iterator[str]:
                 if runs and not restarted:
                     yield KILLED
                 runs = True
+            case "runner-stood-still":
+                yield STOOD_STILL
             case "runner-ended":
                 runs = False
                 yield str(detail["why"])

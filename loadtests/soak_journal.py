@@ -12,6 +12,7 @@ segment-placed      segment: its first window has just been written
 control-placed      segment: likewise for the control's load
 segment-ended       segment, cause (None: its time was over)
 control-ended       segment, cause: the control's load ended early
+runner-stood-still  seconds: the runner did not run, and its load has ended meanwhile
 clocks              nothing: a clock was seen to jump, or the machine to have been suspended
 stop-requested      by
 soak-ended          how (complete, aborted, crash-loop, stopped), why
@@ -29,7 +30,8 @@ from processes.errors import CollectError
 from processes.lines import append_line
 
 Ended = Literal["complete", "aborted", "crash-loop", "stopped"]
-"""How a soak can end for good: its time was reached, a limit was broken, the target would not live, a person's word."""
+"""How a soak can end for good: its time was reached, a limit was broken, the target would not live; a person's word,
+or the next night."""
 
 Role = Literal["target", "control"]
 

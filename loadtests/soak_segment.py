@@ -1,5 +1,7 @@
 """One segment of a soak: a fresh generator on the target, one on the control, samples, and what ends it early."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -9,7 +11,7 @@ from pathlib import Path
 from decision.objectives import Slo
 from decision.quantities import duration_text
 from loadtests.abort import broken_limit
-from loadtests.generator import Generator, Load, generating
+from loadtests.generator import Generator, Load, life_watch, starting
 from loadtests.samples import Sample, append_sample
 from loadtests.soak_folder import JOURNAL, SAMPLES, STOP, generator_name, windows_of
 from loadtests.soak_journal import Entry, append_entry, next_segment
@@ -19,27 +21,29 @@ from loadtests.soak_targets import SoakedTargets, StartTarget
 from loadtests.soak_timeline import clock_moved, timeline_of
 from loadtests.windows import Window
 from processes.clocks import read_clocks
-from processes.errors import CollectError
+from processes.errors import CollectError, ProcessError
 from processes.resources import Resources
 from processes.target import Target
+from processes.wait import wait_for
 
 _SHORT_S = 600.0
 _TICK_S = 0.5
 _NO_WINDOW_FOR_S = 30.0
+_STANDSTILL_S = 10.0
 _LOOKS_BACK = 100
 _MB = 1e6
 
 
 @dataclass(frozen=True)
 class Soak:
-    """What is soaked, with what, and how its resources are read.
+    """What is soaked, with what, and how its resources are read. ``journey`` and ``workers`` as in ``Load``.
 
     ``check`` raises when an input has changed. ``tell`` is shown the share done (None: something happened) and words.
     """
 
     soaking: Soaking
     locustfile: Path
-    journey: str
+    journey: str | None
     rate_per_s: float
     segment_s: float
     seed: int
@@ -49,6 +53,7 @@ class Soak:
     check: Callable[[], None]
     folder: Path
     tell: Callable[[float | None, str], None]
+    workers: int = 1
 
     @property
     def target_s(self) -> float:
@@ -111,12 +116,13 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
     try:
         with ExitStack() as stack:
             load = _load(soak, target, duration_s)
-            generator = stack.enter_context(generating(load, soak.folder, name=generator_name(number)))
-            run.log("segment-placed", segment=number)
+            generator = stack.enter_context(starting(load, soak.folder, name=generator_name(number)))
             if control is not None:
-                watch.begin_control(stack, _load(soak, control, duration_s))
-            cause, error = _wait(generator, watch)
-    except CollectError as began_not:
+                watch.start_control(stack, _load(soak, control, duration_s))
+            if watch.begins(generator):
+                run.log("segment-placed", segment=number)
+                cause, error = _wait(generator, watch)
+    except (CollectError, ProcessError) as began_not:
         cause, error = "the load generator did not begin", str(began_not)
     windows = windows_of(soak.folder, number)
     alive_until_s = watch.alive.wall_s if watch.target_died else float("inf")
@@ -132,7 +138,16 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
 
 
 def _load(soak: Soak, target: Target, duration_s: float) -> Load:
-    return Load(target.url, soak.locustfile, soak.journey, soak.rate_per_s, duration_s, soak.seed, soak.window_s)
+    return Load(
+        target.url,
+        soak.locustfile,
+        soak.journey,
+        soak.rate_per_s,
+        duration_s,
+        soak.seed,
+        soak.window_s,
+        workers=soak.workers,
+    )
 
 
 def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
@@ -146,6 +161,17 @@ def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
     return None, ""
 
 
+@dataclass
+class _Control:
+    """The load on the control. ``placed``: its first window was written; ``alive`` says whether it shows life."""
+
+    generator: Generator
+    stack: ExitStack
+    alive: Callable[[], bool]
+    started_s: float
+    placed: bool = False
+
+
 class _Watch:
     """Looks after a segment while its generator runs, and says when it must end."""
 
@@ -154,47 +180,84 @@ class _Watch:
         self.target_died = self.stopped = False
         self.alive = read_clocks()
         self.broken: str | None = None
-        self._control: tuple[Generator, ExitStack] | None = None
+        self._control: _Control | None = None
+        self._generator: Generator | None = None
+        self._looked_s = time.monotonic()
         self._sample_due_s = 0.0
         self._seen, self._seen_at_s = 0, time.monotonic()
 
-    def begin_control(self, stack: ExitStack, load: Load) -> None:
+    def start_control(self, stack: ExitStack, load: Load) -> None:
         """Load the control as the target. One that cannot be loaded is left out: the soak is of the target."""
         beside = stack.enter_context(ExitStack())
         name = generator_name(self.number, control=True)
         try:
-            generator = beside.enter_context(generating(load, self.run.soak.folder, name=name))
-        except CollectError as error:
+            generator = beside.enter_context(starting(load, self.run.soak.folder, name=name))
+        except ProcessError as error:
             self._control_ended("the control's load generator did not begin", str(error).splitlines()[0])
             return
-        self.run.log("control-placed", segment=self.number)
-        self._control = generator, beside
+        self._control = _Control(generator, beside, life_watch(generator.heartbeat_file), time.monotonic())
+
+    def begins(self, generator: Generator) -> bool:
+        """Wait until the target is under load; False when the segment ended before.
+
+        Raises CollectError when the generator does not begin, OSError on a full disk.
+        """
+        self._generator = generator
+        wait_for(
+            lambda: not self._look() or generator.begun(),
+            what=f"{generator.process.name}: its first window",
+            timeout_s=generator.begins_within_s,
+            interval_s=_TICK_S,
+        )
+        return self._goes_on
 
     def go_on(self, windows: list[Window]) -> bool:
-        """Whether the segment goes on. Raises CollectError when no window comes any more, OSError on a full disk."""
+        """Whether the segment goes on. Raises CollectError when the generator brings less, OSError on a full disk."""
+        run = self.run
+        if not self._look():
+            return False
+        if len(windows) > self._seen:
+            if windows[-1].workers < run.soak.workers:  # a new segment has all of them again
+                raise CollectError("the load generator lost a worker")
+            self._seen, self._seen_at_s = len(windows), time.monotonic()
+            self.broken = self.broken or broken_limit([*run.windows, *windows][-_LOOKS_BACK:], run.soak.slo)
+        elif time.monotonic() - self._seen_at_s > max(_NO_WINDOW_FOR_S, 3 * run.soak.window_s):
+            raise CollectError("the load generator wrote no window any more")
+        self._tell(windows)
+        return self._goes_on
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self.target_died and self.broken is None and not self.stopped
+
+    def _look(self) -> bool:
+        """Look after everything but the load: clocks, deaths, the control, samples and a request to stop."""
         run, now = self.run, read_clocks()
         if clock_moved(run.entries[-1].clocks, now):
             run.log("clocks")
+        self._notice_standstill()
         self.target_died = self.targets.has_ended("target")
         if self.target_died:
             return False
         self.alive = now
         self._look_after_control()
         self._sample()
-        if len(windows) > self._seen:
-            self._seen, self._seen_at_s = len(windows), time.monotonic()
-            self.broken = broken_limit([*run.windows, *windows][-_LOOKS_BACK:], run.soak.slo)
-        elif time.monotonic() - self._seen_at_s > max(_NO_WINDOW_FOR_S, 3 * run.soak.window_s):
-            raise CollectError("the load generator wrote no window any more")
         limit_bytes = run.soak.soaking.memory_limit_bytes
         self.broken = self.broken or broken_resource(run.samples, run.soak.slo, limit_bytes)
         self.stopped = (run.soak.folder / STOP).exists()
-        self._tell(windows)
-        return self.broken is None and not self.stopped
+        return self._goes_on
+
+    def _notice_standstill(self) -> None:
+        """Write down that this process stood still (SIGSTOP, a disk that hung) until after the end of its load."""
+        seconds = time.monotonic() - self._looked_s
+        if seconds > _STANDSTILL_S and self._generator is not None and not self._generator.process.running():
+            self.run.log("runner-stood-still", seconds=round(seconds, 3))
+        self._looked_s = time.monotonic()
 
     def _sample(self) -> None:
         run = self.run
-        if time.monotonic() < self._sample_due_s:
+        nothing_yet = not run.loaded_s and not self._seen  # the soak begins with its first load
+        if nothing_yet or time.monotonic() < self._sample_due_s:
             return
         self._sample_due_s = time.monotonic() + run.soak.sample_s
         target, control = self.targets.get("target"), self.targets.get("control")
@@ -208,14 +271,36 @@ class _Watch:
             self.run.log("target-ended", role="control", alive_s=None)
             self.run.soak.tell(None, "the control ended; it is started again with the next segment")
             self.targets.put_away("control")
-            if self._control:
-                self._control[1].close()
-                self._control = None
-        elif self._control and not self._control[0].process.running():
-            code = self._control[0].process.wait(1.0)
+            self._leave_control()
+        elif self._control is not None:
+            self._look_after_controls_load(self._control)
+
+    def _look_after_controls_load(self, control: "_Control") -> None:
+        process = control.generator.process
+        try:
+            if not control.placed and control.generator.begun():
+                control.placed = True
+                self.run.log("control-placed", segment=self.number)
+        except CollectError as error:
+            self._leave_control()
+            self._control_ended("the control's load generator did not begin", str(error).splitlines()[0])
+            return
+        waits_s = time.monotonic() - control.started_s
+        if not process.running():
+            code = process.wait(1.0)
             self._control = None
             if code != 0:  # 0: its time was over a moment before the target's
                 self._control_ended(f"the control's load generator ended with {code}", "")
+        elif not control.alive() if control.placed else waits_s > control.generator.begins_within_s:
+            os.kill(process.pid, signal.SIGKILL)  # what was stopped cannot be asked to end
+            self._leave_control()
+            self._control_ended("the control's load generator shows no life: it hangs, or was stopped", "")
+
+    def _leave_control(self) -> None:
+        """Stop the control's load."""
+        if self._control is not None:
+            self._control.stack.close()
+            self._control = None
 
     def _control_ended(self, cause: str, more: str) -> None:
         self.run.log("control-ended", segment=self.number, cause=cause)

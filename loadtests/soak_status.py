@@ -1,16 +1,17 @@
 """Where a soak stands, from its folder alone, whether or not anybody runs it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from decision.quantities import duration_text
-from evidence.results import SoakResult
-from loadtests.soak_folder import JOURNAL, Material
+from evidence.results import SoakNight, SoakResult
+from loadtests.soak_folder import Material
 from loadtests.soak_gaps import BETWEEN_SEGMENTS, RATE_NOT_HELD
-from loadtests.soak_journal import Entry, end_of, parse_journal
-from loadtests.soak_result import Soaking, placed_windows, result_of
+from loadtests.soak_journal import Entry, end_of
+from loadtests.soak_night import read_night
+from loadtests.soak_result import Soaking, load_text, result_of
 from loadtests.soak_timeline import timeline_of
 from processes.clocks import Clocks
 from processes.lock import Holder
@@ -38,8 +39,8 @@ class SoakStatus:
 
 def status_of(material: Material, soaking: Soaking, holder: Holder | None, now: Clocks) -> SoakStatus:
     """The status of a soak that has begun, at the moment ``now``. Raises CollectError for a damaged folder."""
-    entries = parse_journal(material.journal, JOURNAL)
-    result = result_of(material, soaking) if placed_windows(material) else None
+    night = read_night(material)
+    entries, result = night.entries, result_of([night], soaking) if night.placed else None
     end = end_of(entries)
     loaded_hours = result.hours_under_load if result else 0.0
     needed_hours = 0.0 if end else max(0.0, soaking.target_hours - loaded_hours)
@@ -56,7 +57,7 @@ def status_of(material: Material, soaking: Soaking, holder: Holder | None, now: 
     )
 
 
-def interrupted_why(entries: list[Entry], now: Clocks) -> str:
+def interrupted_why(entries: Sequence[Entry], now: Clocks) -> str:
     """Why nobody runs the soak, and for how long nobody has."""
     last = entries[-1]
     since = datetime.fromtimestamp(timeline_of(entries).at(last.clocks), UTC)
@@ -110,13 +111,15 @@ def result_lines(r: SoakResult) -> list[str]:
     """A result, finished or not, for a person."""
     coverage = "unknown" if r.coverage is None else f"{r.coverage:.1%}"
     lines = [
-        _line("under load", f"{_hours(r.hours_under_load)} of {_hours(r.target_hours)}, coverage {coverage}"),
+        _line("under load", f"{load_text(r)}, coverage {coverage}"),
         _line("target", f"{_times(r.target_deaths)} ended by itself, {_times(r.target_restarts)} started again"),
         _line("longest life", _hours(r.longest_life_hours)),
         _line("requests", f"{r.completed} completed, {r.errors} errors{_rate(r.error_rate)}, P95 {_ms(r.p95_ms)}"),
         _line("memory", f"{_mb(r.rss_first_mb)} at first, {_mb(r.rss_last_mb)} at last"),
         _line("trend", f"{r.trend.verdict}: {r.trend.why}"),
     ]
+    if len(r.nights) > 1:
+        lines += [_line("night", f"until {n.finished_at:%Y-%m-%d %H:%M} UTC: {_night(n)}") for n in r.nights]
     if r.samples_missing:
         lines.append(_line("samples", f"{r.samples_missing} of {r.samples} are missing"))
     if r.control is not None:
@@ -127,6 +130,12 @@ def result_lines(r: SoakResult) -> list[str]:
     lines += [_line("gap", f"{duration_text(g.seconds)} in {g.count}: {g.cause}") for g in r.lost_time]
     lines += [_line("clock", f"the wall clock jumped by {j.by_s:+.0f} s at {j.at:%m-%d %H:%M}") for j in r.clock_jumps]
     return lines
+
+
+def _night(n: SoakNight) -> str:
+    ended = "" if n.ended == "complete" else f", {n.ended}"
+    deaths = f", the target {_times(n.target_deaths)} ended by itself" if n.target_deaths else ""
+    return f"{_hours(n.hours_under_load)} under load{_rate(n.error_rate)}, P95 {_ms(n.p95_ms)}{ended}{deaths}"
 
 
 def _line(name: str, text: str) -> str:

@@ -2,14 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hdrh.histogram import HdrHistogram
-
 from evidence.results import LatencySummary
+from loadtests.latencies import Latencies
 from processes.errors import CollectError
 
 COUNTS = ("offered", "started", "late", "finished", "completed", "errors", "rate_limited", "expected_4xx")
@@ -98,10 +97,20 @@ def read_windows(path: Path) -> list[Window]:
 def parse_windows(content: bytes, name: str) -> list[Window]:
     """The windows of JSON lines; what follows the last line end does not count. Raises CollectError."""
     lines = content.decode().split("\n")[:-1]
-    return [_window(line, name, number) for number, line in enumerate(lines, start=1)]
+    return [_window(line, name, number)[0] for number, line in enumerate(lines, start=1)]
 
 
-def _window(line: str, name: str, number: int) -> Window:
+def parse_numbered_windows(content: bytes, name: str) -> list[tuple[int, Window]]:
+    """The same of lines that name the segment of a soak to which the window belongs. Raises CollectError."""
+    lines = content.decode().split("\n")[:-1]
+    windows = [_window(line, name, number) for number, line in enumerate(lines, start=1)]
+    try:
+        return [(int(entry["segment"]), window) for window, entry in windows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CollectError(f"{name}: windows without a segment: {error}") from error
+
+
+def _window(line: str, name: str, number: int) -> tuple[Window, Mapping[str, Any]]:
     try:
         entry = json.loads(line)
         return Window(
@@ -110,18 +119,21 @@ def _window(line: str, name: str, number: int) -> Window:
             finished_at_s=entry["finished_at"],
             histograms=entry["histograms"],
             **{name: entry[name] for name in (*COUNTS, *_OTHERS)},
-        )
+        ), entry
     except (ValueError, KeyError, TypeError) as error:
         raise CollectError(f"{name}:{number}: not a window of a load: {error}") from error
 
 
 def sum_windows(windows: Sequence[Window]) -> Totals:
     """Sum counts and merge histograms exactly; percentiles are never averaged."""
-    merged: dict[str, Any] = {}
+    merged: dict[str, Latencies] = {}
     classes: Counter[str] = Counter()
     for window in windows:
         classes.update(window.error_classes)
-        add_histograms(merged, window.histograms)
+        for name, encoded in window.histograms.items():
+            if name not in merged:
+                merged[name] = Latencies()
+            merged[name].add(encoded)
     duration_s = sum(w.duration_s for w in windows)
     return Totals(
         **{name: sum(getattr(w, name) for w in windows) for name in COUNTS},
@@ -129,45 +141,32 @@ def sum_windows(windows: Sequence[Window]) -> Totals:
         generator_cpu=sum(w.generator_cpu * w.duration_s for w in windows) / duration_s if duration_s else None,
         error_classes=dict(classes.most_common(20)),
         latency=summarize(list(merged.values())),
-        by_endpoint={name: summarize([histogram]) for name, histogram in sorted(merged.items())},
+        by_endpoint={name: summarize([latencies]) for name, latencies in sorted(merged.items())},
     )
 
 
-def add_histograms(merged: dict[str, Any], encoded: dict[str, str]) -> None:
-    """Add encoded histograms to decoded ones of the same name, exactly."""
-    for name, text in encoded.items():
-        histogram = HdrHistogram.decode(text.encode())
-        if name in merged:
-            merged[name].add(histogram)
-        else:
-            merged[name] = histogram
-
-
-def merge_all(windows: Sequence[Window]) -> Any | None:
-    """One HDR histogram (microseconds) of all endpoints of all windows; None without a value."""
-    merged: dict[str, Any] = {}
+def merge_all(windows: Sequence[Window]) -> Latencies | None:
+    """The latencies of all endpoints of all windows; None without a value."""
+    merged = Latencies()
     for window in windows:
-        for text in window.histograms.values():
-            add_histograms(merged, {"": text})
-    return merged[""] if merged and merged[""].get_total_count() else None
+        for encoded in window.histograms.values():
+            merged.add(encoded)
+    return merged if merged.count else None
 
 
-def summarize(histograms: Sequence[Any]) -> LatencySummary:
-    """Percentiles in milliseconds of HDR histograms in microseconds, merged; all None without a value."""
-    total = None
-    for histogram in histograms:
-        if total is None:
-            total = HdrHistogram.decode(histogram.encode())
-        else:
-            total.add(histogram)
-    if total is None or not total.get_total_count():
+def summarize(latencies: Sequence[Latencies]) -> LatencySummary:
+    """Figures in milliseconds of latencies together; all None without a value."""
+    total = Latencies()
+    for one in latencies:
+        total.merge(one)
+    if not total.count:
         return LatencySummary(count=0, mean_ms=None, p50_ms=None, p95_ms=None, p99_ms=None, max_ms=None)
-    p50, p95, p99 = (total.get_value_at_percentile(p) / 1000 for p in (50, 95, 99))
+    p50, p95, p99 = (value / 1000 for value in total.values_at(50, 95, 99))
     return LatencySummary(
-        count=total.get_total_count(),
-        mean_ms=round(total.get_mean_value() / 1000, 3),
+        count=total.count,
+        mean_ms=round(total.mean_us() / 1000, 3),
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
-        max_ms=total.get_max_value() / 1000,
+        max_ms=total.max_us() / 1000,
     )

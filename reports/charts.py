@@ -1,18 +1,41 @@
 """The data of the charts: what is plotted, in which units, beside which limit. How it is drawn is in ``plots``."""
 
-from collections.abc import Mapping, Sequence
-from statistics import median
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from decision.quantities import duration_text
 from evidence.record import Record
 from evidence.results import Result, RolloutResult, SoakResult, TestSuiteResult
-from reports.formats import count, number, optional_percent, percent
+from reports.formats import count, number, optional_percent, percent, plural
 from reports.part import Part
+
+_PAUSE = 0.02
+"""How wide the day between two nights is shown, as a share of all nights."""
+
+
+class Series(Part):
+    """Another series beside that of the chart; ``name`` stands in the legend."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+class TrendLine(Part):
+    """A straight line through the middle of the points between two places, and the interval of its slope.
+
+    Slopes are in the units of the axes.
+    """
+
+    x_low: float
+    x_high: float
+    slope: float
+    lowest: float
+    highest: float
 
 
 class LineChart(Part):
-    """One series over time. ``slope`` (in the units of the axes) draws a trend through the medians."""
+    """One series over time, with others beside it. ``shaded``: from where to where there is nothing to be seen."""
 
     kind: Literal["line"] = "line"
     title: str
@@ -21,7 +44,10 @@ class LineChart(Part):
     y_label: str
     points: tuple[tuple[float, float], ...]
     limit: float | None = None
-    slope: float | None = None
+    name: str = ""
+    besides: tuple[Series, ...] = ()
+    trend: TrendLine | None = None
+    shaded: tuple[tuple[float, float], ...] = ()
 
 
 class Difference(Part):
@@ -93,50 +119,106 @@ test_totals.__test__ = False  # type: ignore[attr-defined]
 
 
 def _soak(result: SoakResult, limits: Mapping[str, float]) -> list[Chart]:
-    unit, unit_s = _time_unit(max((s for s, _, _ in result.series), default=0.0))
-    memory = tuple((s / unit_s, rss) for s, rss, _ in result.series)
-    latency = tuple((s / unit_s, p95) for s, _, p95 in result.series if p95 is not None)
-    upper = optional_percent(result.trend.growth_per_day_upper)
-    growth = (
-        f"Growth {optional_percent(result.growth_per_day)} a day, upper end of the 95 % interval {upper}"
-        f" (limit {percent(limits['growth_per_day'])})"
-        if "growth_per_day" in limits
-        else f"Growth {optional_percent(result.growth_per_day)} a day, upper end of the 95 % interval {upper}"
-    )
-    slope = (
-        median(y for _, y in memory) * result.growth_per_day / 86400 * unit_s
-        if memory and result.growth_per_day is not None
-        else None
-    )
-    why = f" {result.trend.why}." if result.trend.why else ""
-    windows_without = len(result.series) - len(latency)
-    missing = f"; {windows_without} windows without a value" if windows_without else ""
+    shown_s = _without_days(result)
+    unit, unit_s = _time_unit(max((shown_s(s) for s, _, _ in result.series), default=0.0))
+    memory = tuple((shown_s(s) / unit_s, rss) for s, rss, _ in result.series)
+    latency = tuple((shown_s(s) / unit_s, p95) for s, _, p95 in result.series if p95 is not None)
+    beside = result.control if result.control and len(result.control.series) > 1 else None
+    shaded = tuple((shown_s(begin_s) / unit_s, shown_s(end_s) / unit_s) for begin_s, end_s in _without_load(result))
+    x_label = f"{unit} since the start" + (", days left out" if len(result.nights) > 1 else "")
     charts: list[Chart] = []
     if len(memory) > 1:
-        under_load = duration_text(result.hours_under_load * 3600)
+        control = (
+            Series(name=beside.target, points=tuple((shown_s(s) / unit_s, y) for s, y in beside.series))
+            if beside
+            else None
+        )
         charts.append(
             LineChart(
                 title="Memory over the soak",
-                note=f"{growth}: {result.trend.verdict}.{why} {under_load} under load.",
-                x_label=f"{unit} since the start",
+                note=_memory_note(result, limits),
+                x_label=x_label,
                 y_label="RSS in MB",
                 points=memory,
-                slope=slope,
+                name=result.target,
+                besides=(control,) if control else (),
+                trend=_trend(result, shown_s, unit_s),
+                shaded=shaded,
             )
         )
     if len(latency) > 1:
+        without = len(result.series) - len(latency)
+        missing = f"; {plural(without, 'sample')} outside a window" if without else ""
         limit = limits.get("p95_ms")
         charts.append(
             LineChart(
                 title="Latency over the soak",
                 note=f"P95 of each window{missing}" + (f"; limit {number(limit)} ms." if limit else "."),
-                x_label=f"{unit} since the start",
+                x_label=x_label,
                 y_label="P95 in ms",
                 points=latency,
                 limit=limit,
+                name=result.target,
+                shaded=shaded,
             )
         )
     return charts
+
+
+def _memory_note(result: SoakResult, limits: Mapping[str, float]) -> str:
+    upper = optional_percent(result.trend.growth_per_day_upper)
+    limit = f" (limit {percent(limits['growth_per_day'])})" if "growth_per_day" in limits else ""
+    growth = f"Growth {optional_percent(result.growth_per_day)} a day, upper end of the 95 % interval {upper}{limit}"
+    why = f" {result.trend.why}." if result.trend.why else ""
+    nights = f" in {len(result.nights)} nights" if len(result.nights) > 1 else ""
+    under_load = duration_text(result.hours_under_load * 3600)
+    return f"{growth}: {result.trend.verdict}.{why} {under_load} under load{nights}."
+
+
+def _trend(result: SoakResult, shown_s: Callable[[float], float], unit_s: float) -> TrendLine | None:
+    """The line over the longest life: it was judged on no other."""
+    slope, interval, begins_s = (
+        result.trend.slope_per_hour,
+        result.trend.interval_per_hour,
+        result.longest_life_begins_s,
+    )
+    if slope is None or interval is None or begins_s is None:
+        return None
+    hours = unit_s / 3600
+    return TrendLine(
+        x_low=shown_s(begins_s) / unit_s,
+        x_high=shown_s(begins_s + result.longest_life_hours * 3600) / unit_s,
+        slope=slope * hours,
+        lowest=interval[0] * hours,
+        highest=interval[1] * hours,
+    )
+
+
+def _without_days(result: SoakResult) -> Callable[[float], float]:
+    """Where on the axis a time (seconds since the start) is shown: nights one after the other, with a small pause."""
+    if len(result.nights) < 2:
+        return lambda at_s: at_s
+    began = result.nights[0].started_at
+    times = [[(at - began).total_seconds() for at in (night.started_at, night.finished_at)] for night in result.nights]
+    pause_s = _PAUSE * sum(end_s - begin_s for begin_s, end_s in times)
+    days = [(before[1], max(0.0, after[0] - before[1])) for before, after in pairwise(times)]
+
+    def shown_s(at_s: float) -> float:
+        return at_s - sum(
+            min(max(at_s - from_s, 0.0), day_s) * (1 - pause_s / day_s) for from_s, day_s in days if day_s
+        )
+
+    return shown_s
+
+
+def _without_load(result: SoakResult) -> list[tuple[float, float]]:
+    """Seconds since the start between which there was no load: gaps, and the days between nights."""
+    if not result.nights:
+        return []
+    began = result.nights[0].started_at
+    nights = [(a.finished_at, b.started_at) for a, b in pairwise(result.nights)]
+    times = [*((gap.started_at, gap.finished_at) for gap in result.gaps), *nights]
+    return sorted(((a - began).total_seconds(), (b - began).total_seconds()) for a, b in times if a < b)
 
 
 def _time_unit(span_s: float) -> tuple[str, float]:

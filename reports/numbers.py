@@ -125,7 +125,8 @@ def _test_suite(result: TestSuiteResult) -> str:
 
 def _soak(result: SoakResult) -> str:
     growth = optional_percent(result.growth_per_day)
+    nights = f" in {len(result.nights)} nights" if len(result.nights) > 1 else ""
     return (
-        f"{duration_text(result.hours_under_load * 3600)} under load, memory {result.verdict} ({growth} growth a day),"
-        f" {optional_percent(result.error_rate)} errors, P95 {optional_ms(result.p95_ms)}"
+        f"{duration_text(result.hours_under_load * 3600)} under load{nights}, memory {result.verdict}"
+        f" ({growth} growth a day), {optional_percent(result.error_rate)} errors, P95 {optional_ms(result.p95_ms)}"
     )

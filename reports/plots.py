@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from reports.charts import BarChart, DifferenceChart, LineChart
@@ -12,6 +13,13 @@ WIDTH = 460.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 10.0, 42.0
 _LINE_HEIGHT = 210.0
 _LABEL = 34
+_SEEN_FROM = 0.5
+"""Shaded parts that are narrower cannot be seen."""
+
+_HOLE_FROM = 3.0
+"""Points that are so many usual distances apart are not joined."""
+
+_BAND_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class LinePlot:
-    """A line in a frame. ``trend`` is (x1, y1, x2, y2); ``limit`` the height of the limit, None when out of sight."""
+    """Lines in a frame. ``trend`` is (x1, y1, x2, y2) and ``band`` the interval of its slope, both cut at the frame.
+
+    ``limit`` is the height of the limit, None when out of sight; ``shaded`` holds (x, width).
+    """
 
     height: float
     left: float
@@ -35,7 +46,10 @@ class LinePlot:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     limit: float | None
+    besides: tuple[str, ...]
     trend: tuple[float, float, float, float] | None
+    band: str | None
+    shaded: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -112,33 +126,75 @@ def ticks(low: float, high: float, at_most: int = 6) -> tuple[float, ...]:
 
 
 def _line(chart: LineChart) -> LinePlot:
-    xs, ys = [x for x, _ in chart.points], [y for _, y in chart.points]
-    x_low, x_high = min(xs), max(xs)
-    y_low, y_high = _y_range(ys, chart.limit)
+    points = [*chart.points, *(point for series in chart.besides for point in series.points)]
+    x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
+    y_low, y_high = _y_range([y for _, y in points], chart.limit)
     right, bottom = WIDTH - _RIGHT, _LINE_HEIGHT - _BOTTOM
 
     def px(x: float) -> float:
-        return round(_LEFT + (right - _LEFT) * ((x - x_low) / (x_high - x_low) if x_high > x_low else 0.5), 1)
+        share = (min(max(x, x_low), x_high) - x_low) / (x_high - x_low) if x_high > x_low else 0.5
+        return round(_LEFT + (right - _LEFT) * share, 1)
 
     def py(y: float) -> float:
         return round(bottom - (bottom - _TOP) * (min(max(y, y_low), y_high) - y_low) / (y_high - y_low), 1)
 
-    trend = None
-    if chart.slope is not None:
-        start = median(y - chart.slope * x for x, y in chart.points)
-        trend = (px(x_low), py(start + chart.slope * x_low), px(x_high), py(start + chart.slope * x_high))
+    def path(points: Sequence[tuple[float, float]]) -> str:
+        runs = _unbroken(points)
+        return "".join("M" + "L".join(f"{px(x)},{py(y)}" for x, y in run) for run in runs)
+
+    trend, band = _trend(chart, y_low, y_high)
+    visible = [(px(low), px(high)) for low, high in chart.shaded]
     return LinePlot(
         height=_LINE_HEIGHT,
         left=_LEFT,
         right=right,
         top=_TOP,
         bottom=bottom,
-        path="M" + "L".join(f"{px(x)},{py(y)}" for x, y in chart.points),
+        path=path(chart.points),
         x_ticks=tuple(Tick(px(x), number(x)) for x in ticks(x_low, x_high)),
         y_ticks=tuple(Tick(py(y), number(y)) for y in ticks(y_low, y_high, 4)),
         limit=py(chart.limit) if chart.limit is not None and y_low <= chart.limit <= y_high else None,
-        trend=trend,
+        besides=tuple(path(series.points) for series in chart.besides),
+        trend=(px(trend[0][0]), py(trend[0][1]), px(trend[1][0]), py(trend[1][1])) if trend else None,
+        band="M" + "L".join(f"{px(x)},{py(y)}" for x, y in band) + "Z" if band else None,
+        shaded=tuple((low, round(high - low, 1)) for low, high in visible if high - low >= _SEEN_FROM),
     )
+
+
+def _unbroken(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """The points in runs without a hole: where several are missing, nothing is known in between."""
+    usual = median(b[0] - a[0] for a, b in pairwise(points)) if len(points) > 1 else 0.0
+    runs: list[list[tuple[float, float]]] = []
+    for point in points:
+        if runs and point[0] - runs[-1][-1][0] <= usual * _HOLE_FROM:
+            runs[-1].append(point)
+        else:
+            runs.append([point])
+    return runs
+
+
+def _trend(
+    chart: LineChart, y_low: float, y_high: float
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]] | tuple[None, None]:
+    """The ends of the trend inside the frame, and the outline of the interval around the middle of its points."""
+    line = chart.trend
+    inside = [(x, y) for x, y in chart.points if line and line.x_low <= x <= line.x_high]
+    if line is None or len(inside) < 2:
+        return None, None
+    middle = (inside[0][0] + inside[-1][0]) / 2
+    height = min(max(median(y - line.slope * (x - middle) for x, y in inside), y_low), y_high)
+
+    def at(slope: float, x: float) -> float:
+        return height + slope * (x - middle)
+
+    ends = []
+    for x in (inside[0][0], inside[-1][0]):
+        y = min(max(at(line.slope, x), y_low), y_high)
+        ends.append((x if y == at(line.slope, x) else middle + (y - height) / line.slope, y))
+    places = [inside[0][0] + (inside[-1][0] - inside[0][0]) * n / _BAND_STEPS for n in range(_BAND_STEPS + 1)]
+    upper = [(x, max(at(line.lowest, x), at(line.highest, x))) for x in places]
+    lower = [(x, min(at(line.lowest, x), at(line.highest, x))) for x in places]
+    return ends, [*upper, *reversed(lower)]
 
 
 def _y_range(ys: Sequence[float], limit: float | None) -> tuple[float, float]:

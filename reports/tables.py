@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from decision.quantities import duration_text
 from evidence.ab_result import AbTestResult
 from evidence.results import (
     Check,
@@ -18,7 +19,7 @@ from evidence.results import (
     StageResult,
     TestSuiteResult,
 )
-from reports.formats import count, minute, number, optional_ms, optional_percent, percent
+from reports.formats import count, minute, number, optional_ms, optional_percent, percent, short
 from reports.part import Part
 
 LONGEST = 60
@@ -51,7 +52,7 @@ def tables_of(result: Result) -> tuple[EvidenceTable, ...]:
             found = [_endpoints(result.by_endpoint)]
         case SoakResult():
             rows = [(minute(gap.started_at), minute(gap.finished_at), gap.cause) for gap in result.gaps]
-            found = [_table("Gaps in the load", ("From", "To", "Cause"), rows)]
+            found = [_nights(result), _table("Gaps in the load", ("From", "To", "Cause"), rows)]
         case RolloutResult():
             found = [_arms(result.stages), _metrics(result.stages)]
         case AbTestResult():
@@ -102,6 +103,25 @@ def _endpoints(by_endpoint: dict[str, LatencySummary]) -> EvidenceTable:
         for name, latency in sorted(by_endpoint.items())
     ]
     return _table("Latency by end point", ("End point", "Requests", "Mean", "P50", "P95", "P99", "Max"), rows)
+
+
+def _nights(result: SoakResult) -> EvidenceTable:
+    """How the hours came together; one night needs no table."""
+    rows = [
+        (
+            f"{minute(night.started_at)} to {minute(night.finished_at)}",
+            "this record" if night.record_id is None else short(night.record_id),
+            duration_text(night.hours_under_load * 3600),
+            night.ended,
+            count(night.target_deaths),
+            optional_percent(night.error_rate),
+            optional_ms(night.p95_ms),
+        )
+        for night in result.nights
+    ]
+    columns = ("Night", "Evidence", "Under load", "Ended", "Deaths of the target", "Errors", "P95")
+    under_load = duration_text(result.hours_under_load * 3600)
+    return _table(f"{under_load} under load in {len(rows)} nights", columns, rows if len(rows) > 1 else [])
 
 
 def _arms(stages: Sequence[StageResult]) -> EvidenceTable:

@@ -61,6 +61,15 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
+PLAIN_LOCUSTFILE = """
+from locust import HttpUser, task
+
+class Some(HttpUser):
+    @task
+    def page(self):
+        self.client.get("/")
+"""
+
 DIES = 0
 """In place of a status: the service ends by itself after some requests."""
 
@@ -75,7 +84,8 @@ def make_folder(tmp_path: Path) -> Path:
 
 
 def soak_of(folder: Path, *, seconds: float = 8, segment_s: float = 30, status: int = 200, slo=None, control=None,
-            tell=lambda _done, text: print(text, flush=True), read=None) -> Soak:  # fmt: skip
+            tell=lambda _done, text: print(text, flush=True), read=None, journey="plain",
+            workers=1) -> Soak:  # fmt: skip
     """A soak of the small service."""
 
     @contextmanager
@@ -90,7 +100,7 @@ def soak_of(folder: Path, *, seconds: float = 8, segment_s: float = 30, status: 
     return Soak(
         soaking=Soaking("candidate", control, seconds / 3600, 512e6, 0.05, 0.95),
         locustfile=folder.parent / "some.py",
-        journey="plain",
+        journey=journey,
         rate_per_s=20,
         segment_s=segment_s,
         seed=1,
@@ -100,6 +110,7 @@ def soak_of(folder: Path, *, seconds: float = 8, segment_s: float = 30, status: 
         check=lambda: None,
         folder=folder,
         tell=tell,
+        workers=workers,
     )
 
 
@@ -157,6 +168,12 @@ def wait_for_samples(folder: Path, count: int, process: "subprocess.Popen[bytes]
 
 def generator_pid(folder: Path) -> int:
     """The process that generates the load now."""
+    (pid,) = generator_pids(folder)
+    return pid
+
+
+def generator_pids(folder: Path) -> list[int]:
+    """Master and workers of the load now, the oldest first."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -165,8 +182,7 @@ def generator_pid(folder: Path) -> int:
             continue
         if where == folder and "guard.py" not in " ".join(words):  # nothing else works in the folder itself
             found.append(process.pid)
-    (pid,) = found
-    return pid
+    return found
 
 
 def target_pid(folder: Path, role: str = "target") -> int:

@@ -1,20 +1,25 @@
 """Soaks of seconds on real processes that are killed: each goes on, loses nothing and says what happened."""
 
+import os
+import signal
 import subprocess
+import time
 from functools import partial
 
 import pytest
 
 from decision.objectives import Objective
 from loadtests.soak import SoakStopped, ask_to_stop, run_soak
-from loadtests.soak_folder import read_journal
+from loadtests.soak_folder import read_journal, windows_of
 from loadtests.soak_journal import end_of
 from processes.errors import CollectError
 from processes.wait import wait_for
 from tests.integration.soaking import (
     DIES,
+    PLAIN_LOCUSTFILE,
     events,
     generator_pid,
+    generator_pids,
     kill,
     lines,
     make_folder,
@@ -93,6 +98,63 @@ def test_a_killed_load_generator_is_replaced_at_once(folder):
     assert causes(measurement) == {"the load generator ended with 137"}
     assert measurement.outcome == "passed", measurement.summary
     assert (measurement.result.target_deaths, measurement.result.target_restarts) == (0, 0)
+
+
+def test_an_ordinary_locustfile_is_soaked_with(folder):
+    (folder.parent / "some.py").write_text(PLAIN_LOCUSTFILE)
+    measurement = finish(soak_of(folder, seconds=6, journey=None))
+    assert measurement.outcome == "passed", measurement.summary
+    assert measurement.result.completed > 50
+
+
+def test_a_lost_worker_ends_its_segment_alone(folder):
+    tell = once_sampled(folder, 4, lambda: kill(generator_pids(folder)[-1]))
+    measurement = finish(soak_of(folder, seconds=10, workers=2, tell=tell))
+    assert "the load generator lost a worker" in causes(measurement)
+    assert measurement.result.segments == 2
+    assert measurement.result.hours_under_load * 3600 >= 10
+    assert measurement.result.target_deaths == 0
+
+
+def test_a_stopped_load_generator_is_replaced(folder):
+    tell = once_sampled(folder, 4, lambda: os.kill(generator_pid(folder), signal.SIGSTOP))
+    measurement = finish(soak_of(folder, seconds=8, tell=tell))
+    assert causes(measurement) == {"the load generator soak-0001 shows no life for 15 s: it hangs, or was stopped"}
+    assert measurement.outcome == "passed", measurement.summary
+    assert measurement.result.target_deaths == 0
+
+
+def test_a_stopped_runner_goes_on_and_the_load_went_on_meanwhile(folder):
+    with runner(folder, seconds=14) as process:
+        wait_for_samples(folder, 4, process)
+        process.send_signal(signal.SIGSTOP)
+        before = len(windows_of(folder, 1))
+        wait_for(lambda: len(windows_of(folder, 1)) >= before + 2, what="more windows", timeout_s=60)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(90) == 0
+    measurement = measured(soak_of(folder, seconds=14))
+    assert (measurement.outcome, causes(measurement)) == ("passed", set())
+    assert measurement.result.hours_under_load * 3600 >= 14
+
+
+def test_a_runner_that_stood_still_after_its_load_is_the_cause_of_the_gap(folder):
+    with runner(folder, seconds=12, segment_s=6) as process:
+        wait_for_samples(folder, 2, process)
+        process.send_signal(signal.SIGSTOP)
+        until_s = time.monotonic() + 12
+        wait_for(lambda: not generator_pids(folder) and time.monotonic() > until_s, what="the end of its load",
+                 timeout_s=60)  # fmt: skip
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(90) == 0
+    assert "the soak's runner stood still" in causes(measured(soak_of(folder, seconds=12)))
+
+
+def test_samples_are_taken_while_the_loads_of_target_and_control_start(folder):
+    finish(soak_of(folder, seconds=8, segment_s=4, control="stable"))
+    began, placed = (events(folder, event)[1].clocks.wall_s for event in ("segment-began", "segment-placed"))
+    times = [sample["at_s"] for sample in lines(folder / "samples.jsonl")]
+    assert any(began <= at_s <= placed for at_s in times)
+    assert min(times) >= events(folder, "segment-placed")[0].clocks.wall_s
 
 
 def test_a_target_that_ends_is_started_again_and_fails_the_soak(folder):

@@ -11,6 +11,8 @@ from loadtests.load import Limits
 from loadtests.samples import Sample
 from loadtests.soak_folder import Material
 from loadtests.soak_limits import broken_resource, crash_loop
+from loadtests.soak_night import read_night
+from loadtests.soak_nights import EarlierNights
 from loadtests.soak_result import Soaking, outcome_of, result_of
 from loadtests.soak_status import status_lines, status_of
 from processes.clocks import Clocks
@@ -32,6 +34,11 @@ def material(machine: Machine, samples=()) -> Material:
     journal = [{"event": e.event, **asdict(e.clocks), **e.detail} for e in machine.entries]
     lines = ["".join(json.dumps(entry) + "\n" for entry in entries).encode() for entries in (windows, samples, journal)]
     return Material(windows=lines[0], control_windows=b"", samples=lines[1], journal=lines[2], damaged=0)
+
+
+def seen(material: Material, soaking: Soaking):
+    """The result of a soak of one night."""
+    return result_of([read_night(material)], soaking)
 
 
 def now(machine: Machine) -> Clocks:
@@ -117,10 +124,10 @@ def test_below_the_plans_coverage_no_trend_is_proven(machine):
     machine.begin_runner()
     machine.load(540)
     samples = flat_samples(1000, 16, machine.segments[0].windows[0].started_at_s)
-    enough = result_of(material(machine, samples), replace(SOAKING, coverage_at_least=0.6))
+    enough = seen(material(machine, samples), replace(SOAKING, coverage_at_least=0.6))
     assert enough.coverage == pytest.approx(10_800 / 16_200)
     assert not enough.trend.why.startswith("coverage")  # but three hours clear nothing, however well they are covered
-    short = result_of(material(machine, samples), SOAKING)
+    short = seen(material(machine, samples), SOAKING)
     assert (short.verdict, short.trend.verdict) == ("not-proven", "not-proven")
     assert "coverage 66.7% is below 95%" in short.trend.why
 
@@ -129,7 +136,7 @@ def test_the_longest_life_is_that_of_one_process(machine):
     machine.load(60)
     began_s = machine.segments[0].windows[0].started_at_s
     samples = [asdict(reading(began_s + 10 * n, created_at_s=1.0 if n < 20 else 2.0)) for n in range(60)]
-    result = result_of(material(machine, samples), SOAKING)
+    result = seen(material(machine, samples), SOAKING)
     assert result.longest_life_hours == pytest.approx(390 / 3600)
     assert (result.target_restarts, result.target_deaths) == (1, 0)
 
@@ -144,8 +151,8 @@ def test_the_outcome_follows_from_how_it_ended_and_the_deaths(machine, how, deat
     for _ in range(deaths):
         machine.log("target-ended", role="target")
     machine.log("soak-ended", how=how, why="so")
-    result = result_of(material(machine), SOAKING)
-    assert outcome_of(result, "so", Limits(None, None))[0] == outcome
+    result = seen(material(machine), SOAKING)
+    assert outcome_of(result, ["so"], Limits(None, None), EarlierNights())[0] == outcome
 
 
 SLO = {

@@ -1,12 +1,14 @@
 """One passing result of each collector of the plan beside this file."""
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from evidence.results import (
     ArmCounts,
     Check,
     ContractResult,
+    ControlResult,
     DataQualityResult,
     Document,
     DocumentationResult,
@@ -18,6 +20,7 @@ from evidence.results import (
     MonitoringResult,
     Result,
     RolloutResult,
+    SoakNight,
     SoakResult,
     StageResult,
     TestSuiteResult,
@@ -37,6 +40,14 @@ def checks(*names: str) -> list[Check]:
     return [Check(name=name, passed=True, observed="as expected") for name in names]
 
 
+def control(**changes: Any) -> ControlResult:
+    values: dict[str, Any] = {
+        "target": "stable", "hours_under_load": 0.0111, "completed": 1600, "error_rate": 0.0, "p95_ms": 30.0,
+        "rss_first_mb": 150.0, "rss_last_mb": 151.0, "growth_per_day": None, "deaths": 0, "gaps": [], "series": [],
+    }  # fmt: skip
+    return ControlResult(**(values | changes))
+
+
 def soak() -> SoakResult:
     series = [
         (i * 0.5, 182 + 4 * (1 - math.exp(-i / 12)) + 0.6 * math.sin(i * 1.7), 24 + 6 * math.sin(i / 5) + (i % 7))
@@ -47,9 +58,15 @@ def soak() -> SoakResult:
         growth_per_day_upper=4.1, growth_per_day_bound=None, smallest_visible_per_day=12.0, coverage=1.0,
         change_points=[], explanations=[], needs_hours=31.0, why="0.01 h are too few for a trend", notes=[],
     )  # fmt: skip
+    began = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    night = SoakNight(
+        record_id=None, started_at=began, finished_at=began + timedelta(seconds=40), hours_under_load=0.0111,
+        ended="complete", target_deaths=0, completed=1600, held_rate=1.0, error_rate=0.0, p95_ms=31.0,
+    )  # fmt: skip
     return SoakResult(
         target="candidate", target_hours=0.0111, hours_under_load=0.0111, coverage=1.0, ended="complete", segments=1,
-        gaps=[], lost_time=[], clock_jumps=[], target_restarts=0, target_deaths=0, longest_life_hours=0.0111,
+        nights=[night], gaps=[], lost_time=[], clock_jumps=[], target_restarts=0, target_deaths=0,
+        longest_life_hours=0.0111, longest_life_begins_s=0.5,
         generator_rss_mb=61.0, generator_cpu=0.2, samples=40, samples_missing=0, control=None, offered=1600,
         completed=1600, errors=0, held_rate=1.0, error_rate=0.0, mean_ms=11.2, p95_ms=31.0, memory_ratio=0.37,
         rss_first_mb=182.0, rss_last_mb=186.2, growth_per_day=0.9, verdict="not-proven", trend=trend, series=series,
