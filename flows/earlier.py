@@ -10,11 +10,15 @@ from reports.sections.trends import SUBJECTS, tracked
 def earlier_records(plan: Plan, subject: Subject, store: EvidenceStore) -> tuple[Record, ...]:
     """The newest record of each tracked collector of the subjects before this one, as many as a report shows.
 
-    A record that does not verify, or whose content retention removed, shows nothing and is left out.
+    Before: what was measured after the last measurement of this subject is no past of it, when an old report is made
+    again. A record that does not verify, or whose content retention removed, shows nothing and is left out.
     """
     found: dict[str, list[Record]] = {}
-    for row in store.ledger.newest({metric.collector for metric in tracked(plan)}):
-        if row.subject == subject.digest or row.envelope is None:
+    collectors = {metric.collector for metric in tracked(plan)}
+    own = (row.sequence for row in store.ledger.rows(subject=subject.digest) if row.collector in collectors)
+    last = max(own, default=None)
+    for row in store.ledger.newest(collectors):
+        if row.subject == subject.digest or row.envelope is None or (last is not None and row.sequence > last):
             continue
         if row.subject not in found and len(found) == SUBJECTS - 1:
             continue

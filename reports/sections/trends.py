@@ -16,11 +16,14 @@ SUBJECTS = 10
 
 RULE = (
     "The newest evidence of each subject, for every metric that a claim limits. No verdict rests on it. A * was"
-    " measured otherwise than now (another part of the plan, or other users), so it compares with care."
+    " measured otherwise than now (another part of the plan, other users, or for another time), so it compares with"
+    " care. A dash: not measured, or the measurement showed nothing."
 )
 
 _CHARTED = frozenset({"load", "soak"})
 _CHARTED_FROM = 3
+_LENGTHS = ("shape", "target_hours", "stage_minimum_s")
+"""Parameters that say for how long, and at which rates, something was measured: a profile may change them."""
 
 
 class Metric(Part):
@@ -114,15 +117,19 @@ def _by_subject(records: Sequence[Record]) -> Iterator[dict[str, Record]]:
 
 def _value(metric: Metric, record: Record | None, now: Record | None) -> Value:
     observed = getattr(record.result, metric.field, None) if record else None
-    if isinstance(observed, bool) or not isinstance(observed, int | float) or not math.isfinite(observed):
+    if record is None or record.outcome in ("inconclusive", "errored") or isinstance(observed, bool):
         return Value(text="–", number=None)
-    otherwise = record is not None and now is not None and _method(record) != _method(now)
-    return Value(text=unit_value(metric.field, observed) + ("*" if otherwise else ""), number=float(observed))
+    if not isinstance(observed, int | float) or not math.isfinite(observed):
+        return Value(text="–", number=None)
+    otherwise = now is not None and _method(record) != _method(now)
+    failed = " (failed)" if record.outcome == "failed" else ""
+    return Value(text=unit_value(metric.field, observed) + ("*" if otherwise else "") + failed, number=float(observed))
 
 
-def _method(record: Record) -> dict[str, str]:
-    """How a record was measured: its inputs without what the release itself changes, which are the targets."""
-    return {name: digest for name, digest in record.inputs.items() if name != "plan targets"}
+def _method(record: Record) -> tuple[dict[str, str], list[object]]:
+    """How a record was measured: its inputs without what the release itself changes (the targets), and for how long."""
+    inputs = {name: digest for name, digest in record.inputs.items() if name != "plan targets"}
+    return inputs, [record.parameters.get(name) for name in _LENGTHS]
 
 
 def _column(of_subject: dict[str, Record]) -> SubjectColumn:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from decision.inputs import inputs_of, subject_of
+from decision.plan_file import read_plan
 from evidence.allowed_signers import read_allowed_signers
 from evidence.bundle import read_bundle, write_bundle
 from evidence.dsse import verify
@@ -206,6 +208,9 @@ def test_a_bundle_holds_the_evidence_behind_its_trends(measured, tmp_path):
     at = datetime.now(UTC) - timedelta(days=30)
     before = Subject("shop", "1.0", "dirHash1:" + "1" * 64)
     earlier = store.record(before, "tests", {}, Measurement(suite_result(), "passed", "tests", at, at))
+    plan_file, now = read_plan(release / "plan.yaml"), datetime.now(UTC)
+    again = Measurement(suite_result(), "passed", "tests", now, now)
+    store.record(subject_of(plan_file), "tests", inputs_of(plan_file, "tests"), again)
     store.ledger.close()
     assert gonogo(release, "evidence", "export", "plan.yaml", "--output", "shop.tar").returncode == 0
     verified = verify_bundle((release / "shop.tar").read_bytes())

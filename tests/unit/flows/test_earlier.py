@@ -48,10 +48,9 @@ def test_only_the_newest_of_each_subject_and_collector_is_given(plan_file, store
 
 
 def test_this_subject_other_names_and_collectors_without_a_limit_are_not_given(plan_file, store):
-    measured = Measurement(suite_result(), "passed", "tests", NOW, NOW)
-    store.record(subject_of(plan_file), "tests", {}, measured)
     record(store, 1, name="bakery")
     record(store, 2, collector="decision")
+    store.record(subject_of(plan_file), "tests", {}, Measurement(suite_result(), "passed", "tests", NOW, NOW))
     assert found(plan_file, store) == []
 
 
@@ -70,3 +69,10 @@ def test_other_services_in_the_same_ledger_take_no_place(plan_file, store):
 def test_a_record_that_does_not_verify_shows_nothing(plan_file, store):
     record(store, 1)
     assert found(plan_file, replace(store, trusted=())) == []
+
+
+def test_what_was_measured_after_this_subject_is_no_past_of_it(plan_file, store):
+    before = record(store, 1)
+    store.record(subject_of(plan_file), "tests", {}, Measurement(suite_result(), "passed", "tests", NOW, NOW))
+    record(store, 2)
+    assert found(plan_file, store) == [before.record_id]

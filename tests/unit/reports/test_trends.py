@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,22 @@ def test_what_was_measured_otherwise_has_a_star_and_another_version_to_measure_i
     of_another_version = tuple(replace(r, inputs={"plan targets": "sha256:aa"}) for r in others)
     assert line_of(good, with_another_rate, "load", "p95_ms").startswith("80 ms*, ")
     assert line_of(good, of_another_version, "load", "p95_ms").startswith("80 ms, ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"parameters": {"target_hours": 8.0}}, "80 ms*, "),
+        ({"outcome": "failed"}, "80 ms (failed), "),
+        ({"outcome": "inconclusive"}, "–, "),
+    ],
+)
+def test_another_length_has_a_star_a_failure_is_named_and_what_showed_nothing_is_a_dash(
+    good: Case, changes: dict[str, Any], text: str
+) -> None:
+    others = earlier(good, 1, load={"p95_ms": 80.0}) + earlier(good, 2, load={"p95_ms": 90.0})
+    changed = tuple(replace(r, **changes) if r.subject.version == "3.1.0" else r for r in others)
+    assert line_of(good, changed, "load", "p95_ms").startswith(text)
 
 
 def test_every_number_that_a_claim_limits_is_tracked_once(good: Case) -> None:
