@@ -106,6 +106,11 @@ class Sessions:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for what else is kept there."""
+        return self._engine
+
     def ready(self) -> bool:
         """Ask the database something. Raises SQLAlchemyError when it does not answer."""
         with self._engine.connect() as connection:

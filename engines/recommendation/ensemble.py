@@ -6,7 +6,7 @@ else than what was reckoned.
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -107,12 +107,12 @@ class Ensemble:
             before = self._feedback.get(user_id) or ()
             self._feedback.put(user_id, (*before, feedback)[-_REMEMBERED_EACH:])
 
-    def replace(self, model: Model, knows_until: int) -> None:
-        """Recommend by another model from now on, which was taught all feedback up to the number ``knows_until``."""
+    def replace(self, model: Model, knows: Set[int]) -> None:
+        """Recommend by another model from now on, which was taught the feedback of these numbers."""
         kept: Bounded[str, tuple[Feedback, ...]] = Bounded(_REMEMBERED_USERS)
         with self._lock:
             for user_id, given in self._feedback.items():
-                if newer := tuple(feedback for feedback in given if feedback.number > knows_until):
+                if newer := tuple(feedback for feedback in given if feedback.number not in knows):
                     kept.put(user_id, newer)
             self._model, self._feedback = model, kept
 

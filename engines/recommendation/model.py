@@ -45,9 +45,9 @@ class Model:
 
     ``ratings``: each user's rating, drawn to ``means`` where seldom given; ``counts``: how often it was given.
     ``neighbours``: the rating by the five most similar users together; NaN where nobody is similar.
-    ``usual``: how well the persona suits the moments that the user usually has. ``likeness``: how near the persona is to
-    the user in the space of factors, 0 to 1. ``factors``: unit vectors of users (users, 10); ``item_factors``: of the
-    (persona, part of a key) pairs (76, 10).
+    ``usual``: how well the persona suits the moments that the user usually has. ``likeness``: how near the persona is
+    to the user in the space of factors, 0 to 1. ``factors``: unit vectors of users (users, 10); ``item_factors``: of
+    the (persona, part of a key) pairs (76, 10).
     """
 
     version: str
@@ -77,8 +77,8 @@ def train(interactions: Sequence[Interaction], *, seed: int = 0) -> Model:
     means = _means(personas, values)
     residuals = values - means[personas]
     cells, shape = rows * len(PERSONAS) + personas, (len(places), len(PERSONAS))
-    sums = np.bincount(cells, residuals, minlength=shape[0] * shape[1]).reshape(shape)
-    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+    sums: Floats = np.bincount(cells, residuals, minlength=shape[0] * shape[1]).reshape(shape)
+    counts: Floats = np.asarray(np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape), dtype=float)
     factors, item_factors = _factorize(rows, personas, keys, residuals, len(places), seed)
     return Model(
         version=f"ensemble_v1-{len(interactions)}-{_digest(places, rows, personas, keys, values)}",
@@ -121,7 +121,7 @@ def _by_neighbours(factors: Floats, sums: Floats, counts: Floats, means: Floats)
     weights[nearest == np.arange(len(factors))[:, None]] = 0.0  # not the user's own
     # Of several users at one point the user himself may not be among those found: then the last one is one too many.
     weights[:, -1][(weights > 0).all(axis=1)] = 0.0
-    nowhere = ~factors.any(axis=1)  # of whom nothing is known but the mean
+    nowhere = (factors == 0).all(axis=1)  # of whom nothing is known but the mean
     weights[nowhere] = 0.0
     weights[nowhere[nearest]] = 0.0
     weighed = np.einsum("uk,ukp->up", weights, counts[nearest])

@@ -1,5 +1,6 @@
 """The HTTP application of one release."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,9 +14,8 @@ from starlette.types import ASGIApp
 from engines import SERVICE, VERSIONS
 from engines.conversation.sessions import Sessions
 from engines.conversation.text_source import TextSource
-from engines.recommendation.ensemble import Ensemble
-from engines.recommendation.interactions import read_interactions
-from engines.recommendation.model import train
+from engines.recommendation.feedback_store import FeedbackStore
+from engines.recommendation.training import Training
 from engines.settings import Settings
 from engines.web.conversation_routes import conversation_routes
 from engines.web.gate import Gate
@@ -33,12 +33,15 @@ def application(settings: Settings) -> ASGIApp:
     phase4 = settings.release == "phase4"
     sessions = Sessions(settings.database_url) if phase4 else None
     texts = TextSource(settings.text_api_url)
-    ensemble = Ensemble(train(read_interactions(settings.data))) if phase4 else None
+    training = None if sessions is None else Training(settings.data, FeedbackStore(sessions.engine))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _log.info("started", release=settings.release)
+        hourly = None if training is None else asyncio.create_task(training.hourly())
         yield
+        if hourly is not None:
+            hourly.cancel()
         await texts.close()
         if sessions is not None:
             sessions.close()
@@ -46,7 +49,7 @@ def application(settings: Settings) -> ASGIApp:
 
     app = FastAPI(title="ION Mentoring", version=version, lifespan=lifespan, docs_url=None, redoc_url=None)
     handle_errors(app)
-    app.include_router(recommend_routes(recommender(ensemble, settings.faults)))
+    app.include_router(recommend_routes(recommender(training, settings.faults)))
     if sessions is not None:
         SESSIONS.set_function(sessions.active)
         app.include_router(conversation_routes(sessions, texts))
@@ -58,8 +61,8 @@ def application(settings: Settings) -> ASGIApp:
     @app.get("/health/ready", responses={503: {"model": Health}})
     async def ready(response: Response) -> Health:
         components = {"router": "ready"}
-        if sessions is not None and ensemble is not None:
-            components |= {"model": ensemble.model.version, "database": await _database(sessions)}
+        if sessions is not None and training is not None:
+            components |= {"model": training.ensemble.model.version, "database": await _database(sessions)}
         down = "down" in components.values()
         response.status_code = 503 if down else 200
         return Health(status="not ready" if down else "ready", version=version, components=components)
