@@ -61,6 +61,17 @@ class DataQualityCollect(_Collect):
         return (*self.inputs, self.data)
 
 
+class AccuracyCollect(_Collect):
+    """Compare methods on the same cases: a command writes, for each case, its unit and which methods were right."""
+
+    kind: Literal["accuracy"]
+    run: str = Field(pattern=r"\{output\}", description="{output} becomes the file that it writes")
+    cwd: Path = Path()
+    candidate: str
+    baseline: str
+    timeout: DurationS = 1800.0
+
+
 class LoadCollect(_Collect):
     """Load a target at a stated arrival rate; its length is the profile's ``load``."""
 
@@ -173,6 +184,7 @@ Collect = Annotated[
     TestSuiteCollect
     | ContractCollect
     | DataQualityCollect
+    | AccuracyCollect
     | LoadCollect
     | SoakCollect
     | DrillCollect

@@ -1,5 +1,6 @@
 """The kinds of evidence, and what each says."""
 
+from evidence.accuracy_result import AccuracyResult
 from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
 from evidence.results import (
     ContractResult,
@@ -20,6 +21,7 @@ RESULTS: dict[str, type[Result]] = {
     "test-suite": TestSuiteResult,
     "contract": ContractResult,
     "data-quality": DataQualityResult,
+    "accuracy": AccuracyResult,
     "load": LoadResult,
     "soak": SoakResult,
     "drill": DrillResult,

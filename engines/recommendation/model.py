@@ -77,8 +77,7 @@ def train(interactions: Sequence[Interaction], *, seed: int = 0) -> Model:
     means = _means(personas, values)
     residuals = values - means[personas]
     cells, shape = rows * len(PERSONAS) + personas, (len(places), len(PERSONAS))
-    sums: Floats = np.bincount(cells, residuals, minlength=shape[0] * shape[1]).reshape(shape)
-    counts: Floats = np.asarray(np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape), dtype=float)
+    sums, counts = _by_cell(cells, residuals, shape), _by_cell(cells, np.ones(len(cells)), shape)
     factors, item_factors = _factorize(rows, personas, keys, residuals, len(places), seed)
     return Model(
         version=f"ensemble_v1-{len(interactions)}-{_digest(places, rows, personas, keys, values)}",
@@ -97,6 +96,10 @@ def train(interactions: Sequence[Interaction], *, seed: int = 0) -> Model:
 def _means(personas: Places, values: Floats) -> Floats:
     overall = values.mean()
     return np.array([values[personas == p].mean() if (personas == p).any() else overall for p in range(len(PERSONAS))])
+
+
+def _by_cell(cells: Places, weights: Floats, shape: tuple[int, int]) -> Floats:
+    return np.asarray(np.bincount(cells, weights, minlength=shape[0] * shape[1]), dtype=float).reshape(shape)
 
 
 def _factorize(
