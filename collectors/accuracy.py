@@ -27,8 +27,8 @@ def run_accuracy(
     """Run ``command``, in which ``{output}`` becomes the file that it must write; returns an AccuracyResult.
 
     The file has a row per case: its unit, and 1 or 0 for each method. Passed when the candidate is shown to be right
-    more often than the baseline, failed when it is not, inconclusive without a case. Raises CollectError when the
-    command fails, does not end in time, or writes no usable file.
+    more often than the baseline, failed when it is not, inconclusive without two units. Raises CollectError when the
+    command fails or writes no usable file, ProcessError when it does not end in time.
     """
     output = (work_dir / _OUTCOMES).resolve()
     output.unlink(missing_ok=True)
