@@ -22,7 +22,7 @@ _CF_WEIGHT, _CONTENT_WEIGHT, _AFFINITY_WEIGHT = 0.4, 0.4, 0.2
 _MOMENT_SHARE, _USUAL_SHARE, _LIKENESS_SHARE = 0.6, 0.2, 0.2
 _KEYWORD_SHARE = 0.3
 _REMEMBERED_USERS = 10_000
-_REMEMBERED_EACH = 50
+_REMEMBERED_EACH = 20
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Component(NamedTuple):
 
 
 class Ensemble:
-    """Recommends by a model and by feedback given since: the newest 50 of each of the last 10,000 users.
+    """Recommends by a model and by feedback given since: the newest 20 of each of the last 10,000 users.
 
     Safe for several threads. A recommendation is made of one model, with the feedback that this model does not know.
     """

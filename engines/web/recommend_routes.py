@@ -3,7 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
@@ -16,7 +16,7 @@ from engines.recommendation.bounded import Bounded
 from engines.recommendation.ensemble import Feedback, Recommendation
 from engines.recommendation.feedback_store import AlreadyRated
 from engines.recommendation.training import Training, TrainingInProgress
-from engines.resonance_key import ParsedKey, parse, parse_parts
+from engines.resonance_key import ParsedKey, ResonanceKey, parse, parse_parts
 from engines.resonance_router import Routing, route
 from engines.text_reading import read_key
 from engines.web.observability import RECOMMENDATION_LATENCY, ROUTER_LATENCY
@@ -45,13 +45,22 @@ _REMEMBERED_EACH = 10
 _ERRORS = documented(401, 413, 422, 429, 500)
 
 
+class Made(NamedTuple):
+    """A recommendation as it is remembered: a tenth of the memory and time of the model that is answered."""
+
+    recommendation_id: str
+    persona: Persona
+    key: ResonanceKey
+    model_version: str
+
+
 @dataclass(frozen=True)
 class Recommender:
     """What answers: ``training`` is None in Phase 3. ``history`` holds the last recommendations of recent users."""
 
     training: Training | None
     faults: Faults
-    history: Bounded[str, tuple[Past, ...]]
+    history: Bounded[str, tuple[Made, ...]]
 
     def recommend(self, user_id: str, query: str, key: ParsedKey) -> Recommendation:
         """A recommendation of this version."""
@@ -68,14 +77,14 @@ class Recommender:
         """The model that answers now."""
         return ROUTER_VERSION if self.training is None else self.training.ensemble.model.version
 
-    def past(self, user_id: str, recommendation_id: str) -> Past | None:
+    def made(self, user_id: str, recommendation_id: str) -> Made | None:
         """A recommendation that was made to this user and is still remembered."""
-        made = self.history.get(user_id) or ()
-        return next((past for past in made if past.recommendation_id == recommendation_id), None)
+        remembered = self.history.get(user_id) or ()
+        return next((made for made in remembered if made.recommendation_id == recommendation_id), None)
 
-    def remember(self, user_id: str, past: Past) -> None:
+    def remember(self, user_id: str, made: Made) -> None:
         """Keep the last ten recommendations of a user."""
-        self.history.put(user_id, (past, *(self.history.get(user_id) or ()))[:_REMEMBERED_EACH])
+        self.history.put(user_id, (made, *(self.history.get(user_id) or ()))[:_REMEMBERED_EACH])
 
 
 def recommender(training: Training | None, faults: Faults) -> Recommender:
@@ -83,14 +92,14 @@ def recommender(training: Training | None, faults: Faults) -> Recommender:
     return Recommender(training, faults, Bounded(_REMEMBERED_USERS))
 
 
-async def _learn(training: Training, request: FeedbackRequest, past: Past) -> None:
+async def _learn(training: Training, request: FeedbackRequest, made: Made) -> None:
     """Keep the feedback, and let it count from the next recommendation on; the same one again changes nothing."""
-    rating, key = (request.rating + 1) / 2, parse(past.resonance_key).key
+    rating = (request.rating + 1) / 2
     number = await run_in_threadpool(
-        training.store.add, past.recommendation_id, request.user_id, past.persona, key, rating
+        training.store.add, made.recommendation_id, request.user_id, made.persona, made.key, rating
     )
     if number is not None:
-        training.ensemble.learn(request.user_id, Feedback(number, past.persona, rating))
+        training.ensemble.learn(request.user_id, Feedback(number, made.persona, rating))
 
 
 def _routed(key: ParsedKey) -> Routing:
@@ -120,22 +129,18 @@ def recommend_routes(source: Recommender) -> APIRouter:
         started_s, key = time.perf_counter(), _key_of(request)
         found = source.recommend(request.user_id, request.query, key)
         recommendation_id = secrets.token_urlsafe(9)
-        past = Past(
-            recommendation_id=recommendation_id,
-            persona=found.primary,
-            resonance_key=str(key.key),
-            model_version=found.model_version,
-        )
-        source.remember(request.user_id, past)
-        ranked = [Ranked(persona=p, score=s, reason=found.reasons[p]) for p, s in found.ranking]
+        source.remember(request.user_id, Made(recommendation_id, found.primary, key.key, found.model_version))
+        explanation = f"{found.primary}: {found.reasons[found.primary]}"
         return Recommended(
             recommendation_id=recommendation_id,
             user_id=request.user_id,
             primary_persona=found.primary,
             confidence=found.confidence,
             all_scores=found.scores,
-            ranked_recommendations=ranked[: request.options.top_k],
-            explanation=f"{found.primary}: {ranked[0].reason}" if request.options.include_explanation else None,
+            ranked_recommendations=[
+                Ranked(persona=p, score=s, reason=found.reasons[p]) for p, s in found.ranking[: request.options.top_k]
+            ],
+            explanation=explanation if request.options.include_explanation else None,
             resonance_key=str(key.key),
             metadata={
                 "model_version": found.model_version,
@@ -171,17 +176,17 @@ def recommend_routes(source: Recommender) -> APIRouter:
 
     @routes.post("/recommend/feedback", responses=documented(404, 409))
     async def feedback(request: FeedbackRequest) -> FeedbackTaken:
-        past = source.past(request.user_id, request.recommendation_id)
-        if past is None:
+        made = source.made(request.user_id, request.recommendation_id)
+        if made is None:
             raise HTTPException(404, "there is no such recommendation of this user")
         if source.training is not None:
             try:
-                await _learn(source.training, request, past)
+                await _learn(source.training, request, made)
             except AlreadyRated:
                 raise HTTPException(409, "this recommendation was rated otherwise before") from None
         return FeedbackTaken(
             recommendation_id=request.recommendation_id,
-            persona=past.persona,
+            persona=made.persona,
             metadata={"model_version": source.model_version, "user_provided_metadata": request.metadata},
         )
 
@@ -197,7 +202,16 @@ def recommend_routes(source: Recommender) -> APIRouter:
 
     @routes.get("/recommend/history")
     async def history(user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
-        return History(user_id=user_id, recommendations=list(source.history.get(user_id) or ()))
+        past = [
+            Past(
+                recommendation_id=made.recommendation_id,
+                persona=made.persona,
+                resonance_key=str(made.key),
+                model_version=made.model_version,
+            )
+            for made in source.history.get(user_id) or ()
+        ]
+        return History(user_id=user_id, recommendations=past)
 
     @routes.post("/process")
     async def process(request: ProcessRequest) -> Processed:

@@ -123,11 +123,11 @@ def test_the_reason_begins_with_what_lifts_a_persona_most_above_the_others(user,
 
 
 def test_reasons_name_the_numbers_that_are_their_ground(model):
-    loved = [Feedback(number, Persona.LUA, 1.0) for number in range(1, 41)]
+    loved = [Feedback(number, Persona.LUA, 1.0) for number in range(1, 21)]
     ensemble = Ensemble(model)
     for feedback in loved:
         ensemble.learn("nobody", feedback)
-    assert "you rated it 40 times" in ensemble.recommend("nobody", "hello", KEY).reasons[Persona.LUA]
+    assert "you rated it 20 times" in ensemble.recommend("nobody", "hello", KEY).reasons[Persona.LUA]
     cold = ensemble.recommend("somebody", "our team needs a schedule and a meeting", KEY)
     assert "100% of the telling words" in cold.reasons[Persona.NANA]
     assert f"suits {KEY}" in cold.reasons[route(KEY).primary]
@@ -219,7 +219,7 @@ def test_what_users_rated_is_remembered_within_limits(model):
     ensemble = Ensemble(model)
     for number in range(200):
         ensemble.learn("eager", Feedback(number, Persona.LUA, 1.0))
-    assert "you rated it 50 times" in ensemble.recommend("eager", "hello", KEY).reasons[Persona.LUA]
+    assert "you rated it 20 times" in ensemble.recommend("eager", "hello", KEY).reasons[Persona.LUA]
     for number in range(10_001):
         ensemble.learn(f"u{number}", Feedback(number, Persona.LUA, 1.0))
     assert ensemble.recommend("eager", "hello", KEY).cold_start
