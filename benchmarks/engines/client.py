@@ -42,6 +42,11 @@ class Connection:
         length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))
         return int(head.split(b" ", 2)[1]), await self._reader.readexactly(length)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has not closed it, which it does after 30 s without a request."""
+        return not self._reader.at_eof()
+
     def close(self) -> None:
         self._writer.close()
 
@@ -84,11 +89,17 @@ async def at_a_rate(
     answers, pool, random = Answers(), Pool(port), Random(1)
     began_s, due_s, told_s = time.perf_counter(), 0.0, 0.0
     under_way: set[asyncio.Task[None]] = set()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        under_way.discard(task)
+        if task.exception() is not None:
+            answers.failed += 1
+
     while (due_s := due_s + random.expovariate(rate_per_s)) < seconds:
         await asyncio.sleep(max(0.0, began_s + due_s - time.perf_counter()))
         task = asyncio.ensure_future(journey(pool, began_s + due_s, answers))
         under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        task.add_done_callback(ended)
         if due_s - told_s >= 1:
             told_s = due_s
             every_s(due_s)
@@ -110,10 +121,14 @@ class Pool:
     async def ask(self, request: Request, due_s: float, answers: Answers) -> bytes:
         """The body of the answer; its latency counts from ``due_s``."""
         async with self._slots:
-            connection = self._free.pop() if self._free else await connect(self._port)
+            connection = next((free for free in self._taken() if free.is_open), None) or await connect(self._port)
             body = await _timed(connection, request, due_s, answers)
             self._free.append(connection)
             return body
+
+    def _taken(self) -> Iterator[Connection]:
+        while self._free:
+            yield self._free.pop(0)  # in turn, so that none idles until the server closes it
 
     def now(self) -> float:
         """The clock of ``due_s``."""
