@@ -1,13 +1,29 @@
 """Feedback in SQL, so that it outlives the process and teaches the next model of every process."""
 
+import secrets
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, DateTime, Engine, Float, Integer, MetaData, String, Table, delete, func, insert, select
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
 from engines.personas import Persona
 from engines.recommendation.interactions import Interaction
+from engines.recommendation.receipts import SECRET_BYTES
 from engines.resonance_key import ResonanceKey, parse
 
 MOST_KEPT = 200_000
@@ -15,9 +31,10 @@ MOST_KEPT = 200_000
 
 _SCHEMA_LOCK = 7_310_044_002
 
+_metadata = MetaData()
 _feedback = Table(
     "ion_feedback",
-    MetaData(),
+    _metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("recommendation_id", String(64), nullable=False, unique=True),
     Column("user_id", String(128), nullable=False),
@@ -28,20 +45,32 @@ _feedback = Table(
     sqlite_autoincrement=True,  # a number is never given twice, whatever was removed
 )
 
+_secrets = Table(
+    "ion_secrets",
+    _metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
 
 class AlreadyRated(Exception):
     """Other feedback was given on this recommendation before."""
 
 
 class FeedbackStore:
-    """The store. Safe for several threads and processes; its methods raise SQLAlchemyError when it does not answer."""
+    """The store. Safe for several threads and processes; its methods raise SQLAlchemyError when it does not answer.
+
+    ``secret`` is the same for all processes on one database.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":  # its IF NOT EXISTS alone fails when two create at once
                 connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-            connection.execute(CreateTable(_feedback, if_not_exists=True))
+            for table in _metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+        self.secret = self._shared_secret()
 
     def add(
         self, recommendation_id: str, user_id: str, persona: Persona, key: ResonanceKey, rating: float
@@ -66,6 +95,21 @@ class FeedbackStore:
                 if connection.execute(before).scalar() != rating:
                     raise AlreadyRated from None
             return None
+
+    def _shared_secret(self) -> bytes:
+        """What the ids of recommendations are proved with: made by the first process, read by all others."""
+        mine = {"name": "recommendation-ids", "value": secrets.token_bytes(SECRET_BYTES)}
+        known = select(_secrets.c.value).where(_secrets.c.name == mine["name"])
+        with self._engine.connect() as connection:
+            if (value := connection.execute(known).scalar()) is not None:
+                return bytes(value)
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(_secrets).values(**mine))
+        except IntegrityError:
+            pass  # another process was first: its secret is read
+        with self._engine.connect() as connection:
+            return bytes(connection.execute(known).scalar_one())
 
     def newest(self) -> int:
         """The number of the newest feedback; 0 when there is none."""

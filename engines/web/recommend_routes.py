@@ -15,6 +15,7 @@ from engines.personas import Persona
 from engines.recommendation.bounded import Bounded
 from engines.recommendation.ensemble import Feedback, Recommendation
 from engines.recommendation.feedback_store import AlreadyRated
+from engines.recommendation.receipts import SECRET_BYTES, Receipt, issue, read
 from engines.recommendation.training import Training, TrainingInProgress
 from engines.resonance_key import ParsedKey, ResonanceKey, parse, parse_parts
 from engines.resonance_router import Routing, route
@@ -59,6 +60,7 @@ class Recommender:
     """What answers: ``training`` is None in Phase 3. ``history`` holds the last recommendations of recent users."""
 
     training: Training | None
+    secret: bytes
     faults: Faults
     history: Bounded[str, tuple[Made, ...]]
 
@@ -77,11 +79,6 @@ class Recommender:
         """The model that answers now."""
         return ROUTER_VERSION if self.training is None else self.training.ensemble.model.version
 
-    def made(self, user_id: str, recommendation_id: str) -> Made | None:
-        """A recommendation that was made to this user and is still remembered."""
-        remembered = self.history.get(user_id) or ()
-        return next((made for made in remembered if made.recommendation_id == recommendation_id), None)
-
     def remember(self, user_id: str, made: Made) -> None:
         """Keep the last ten recommendations of a user."""
         self.history.put(user_id, (made, *(self.history.get(user_id) or ()))[:_REMEMBERED_EACH])
@@ -89,14 +86,15 @@ class Recommender:
 
 def recommender(training: Training | None, faults: Faults) -> Recommender:
     """A recommender with an empty history."""
-    return Recommender(training, faults, Bounded(_REMEMBERED_USERS))
+    secret = secrets.token_bytes(SECRET_BYTES) if training is None else training.store.secret
+    return Recommender(training, secret, faults, Bounded(_REMEMBERED_USERS))
 
 
-async def _learn(training: Training, request: FeedbackRequest, made: Made) -> None:
+async def _learn(training: Training, request: FeedbackRequest, made: Receipt) -> None:
     """Keep the feedback, and let it count from the next recommendation on; the same one again changes nothing."""
     rating = (request.rating + 1) / 2
     number = await run_in_threadpool(
-        training.store.add, made.recommendation_id, request.user_id, made.persona, made.key, rating
+        training.store.add, request.recommendation_id, request.user_id, made.persona, made.key, rating
     )
     if number is not None:
         training.ensemble.learn(request.user_id, Feedback(number, made.persona, rating))
@@ -128,7 +126,7 @@ def recommend_routes(source: Recommender) -> APIRouter:
     async def personalized(request: RecommendRequest) -> Recommended:
         started_s, key = time.perf_counter(), _key_of(request)
         found = source.recommend(request.user_id, request.query, key)
-        recommendation_id = secrets.token_urlsafe(9)
+        recommendation_id = issue(source.secret, request.user_id, found.primary, key.key)
         source.remember(request.user_id, Made(recommendation_id, found.primary, key.key, found.model_version))
         explanation = f"{found.primary}: {found.reasons[found.primary]}"
         return Recommended(
@@ -176,7 +174,7 @@ def recommend_routes(source: Recommender) -> APIRouter:
 
     @routes.post("/recommend/feedback", responses=documented(404, 409))
     async def feedback(request: FeedbackRequest) -> FeedbackTaken:
-        made = source.made(request.user_id, request.recommendation_id)
+        made = read(source.secret, request.user_id, request.recommendation_id)
         if made is None:
             raise HTTPException(404, "there is no such recommendation of this user")
         if source.training is not None:

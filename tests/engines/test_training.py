@@ -140,6 +140,18 @@ def test_feedback_survives_a_restart_and_is_learnt_by_it(serve, tmp_path):
     assert after["metadata"]["model_version"] != made["metadata"]["model_version"]
 
 
+def test_a_recommendation_can_be_rated_after_a_restart_and_by_another_process(serve, tmp_path):
+    url = f"sqlite:///{tmp_path}/ion.sqlite"
+    with serve("phase4", ION_DATABASE_URL=url) as first, serve("phase4", ION_DATABASE_URL=url) as second:
+        one, other = recommend(first, "traveller"), recommend(first, "traveller")
+        assert rate(second, "traveller", one, 1).status_code == 200
+        assert rate(first, "traveller", one, 1).status_code == 200, "it was counted, by the other process"
+        assert rate(first, "traveller", one, -1).status_code == 409
+    with serve("phase4", ION_DATABASE_URL=url) as third:
+        assert rate(third, "traveller", other, 1).status_code == 200
+        assert rate(third, "somebody else", other, 1).status_code == 404
+
+
 def test_every_answer_names_the_model_that_made_it(phase4):
     version = phase4.get("/health/ready").json()["components"]["model"]
     made = recommend(phase4, "user-00009")
