@@ -8,7 +8,8 @@ The claims, of Phase 4 as it is served:
 - it answers ``recommend/personalized`` at 500 requests a second or more (eight clients that ask without a pause),
 - and with a P95 below 20 ms at 250 requests a second (Poisson arrivals; latency counts from when a request should have
   begun, so that a server that stalls cannot hide it),
-- it is ready 3 s after it was started, which is when it has learnt its model from 150,000 interactions,
+- it is ready 3 s after it was started, which is when it has learnt its model from 150,000 interactions
+  (the best of three starts),
 - and its resident set stays within 250 MB.
 
 Beside the wall clock stands the processor time of the server, because a busy machine takes the core away from it: what
