@@ -74,8 +74,9 @@ class Ensemble:
     Safe for several threads. A recommendation is made of one model, with the feedback that this model does not know.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, knows: Set[int] = frozenset()) -> None:
         self._model = model
+        self._knows = knows
         self._feedback: Bounded[str, tuple[Feedback, ...]] = Bounded(_REMEMBERED_USERS)
         self._lock = threading.Lock()
 
@@ -102,8 +103,10 @@ class Ensemble:
         )
 
     def learn(self, user_id: str, feedback: Feedback) -> None:
-        """Take a rating into account from the next recommendation on."""
+        """Take a rating into account from the next recommendation on, unless the model knows it already."""
         with self._lock:
+            if feedback.number in self._knows:  # a model was taught between storing it and this
+                return
             before = self._feedback.get(user_id) or ()
             self._feedback.put(user_id, (*before, feedback)[-_REMEMBERED_EACH:])
 
@@ -114,7 +117,7 @@ class Ensemble:
             for user_id, given in self._feedback.items():
                 if newer := tuple(feedback for feedback in given if feedback.number not in knows):
                     kept.put(user_id, newer)
-            self._model, self._feedback = model, kept
+            self._model, self._knows, self._feedback = model, knows, kept
 
 
 def components_of(

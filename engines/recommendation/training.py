@@ -30,7 +30,7 @@ class Training:
         self._under_way = asyncio.Lock()
         model, known = self._taught()
         self._knows_until = max(known, default=0)
-        self.ensemble = Ensemble(model)
+        self.ensemble = Ensemble(model, known)
 
     async def again(self) -> Model:
         """Teach a model if there is feedback that the present one does not know; returns the one that answers now.
@@ -63,4 +63,4 @@ class Training:
     def _taught(self) -> tuple[Model, Set[int]]:
         """A model, and the numbers of the feedback that it knows."""
         feedback = self.store.read()
-        return train([*read_interactions(self._data), *feedback.values()]), feedback.keys()
+        return train([*read_interactions(self._data), *feedback.values()]), frozenset(feedback)

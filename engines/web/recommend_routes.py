@@ -47,7 +47,7 @@ _ERRORS = documented(401, 413, 422, 429, 500)
 
 
 class Made(NamedTuple):
-    """A recommendation as it is remembered: a tenth of the memory and time of the model that is answered."""
+    """A recommendation as it is remembered: a plain tuple, of which there are many."""
 
     recommendation_id: str
     persona: Persona

@@ -189,6 +189,7 @@ def test_another_model_knows_its_feedback_once_and_later_feedback_stays(model):
     ensemble.replace(model, {1, 3})
     assert "you rated it once" in ensemble.recommend("nobody", "hello", KEY).reasons[Persona.LUA]
     ensemble.replace(model, {1, 2, 3})
+    ensemble.learn("nobody", Feedback(3, Persona.LUA, 1.0))  # stored before the model was taught, and told after
     assert ensemble.recommend("nobody", "hello", KEY).cold_start
 
 
