@@ -96,6 +96,11 @@ class FeedbackStore:
                     raise AlreadyRated from None
             return None
 
+    @property
+    def url(self) -> str:
+        """The URL of the database, its password in it: for another process of ours alone."""
+        return self._engine.url.render_as_string(hide_password=False)
+
     def _shared_secret(self) -> bytes:
         """What the ids of recommendations are proved with: made by the first process, read by all others."""
         mine = {"name": "recommendation-ids", "value": secrets.token_bytes(SECRET_BYTES)}
