@@ -227,11 +227,7 @@ def recommend_routes(source: Recommender) -> APIRouter:
                 "scores": routing.scores,
                 "reasoning": routing.reasoning,
             },
-            metadata={
-                "text_source": "template",
-                "model_version": ROUTER_VERSION,
-                "user_provided_metadata": request.metadata,
-            },
+            metadata={"text_source": "template", "user_provided_metadata": request.metadata},
         )
 
     return routes
