@@ -18,6 +18,7 @@ less: a bare ASGI application that answers with the same bytes (the HTTP server 
 HTTP.
 
 ``--soak`` offers 100 requests a second for ten minutes: recommendations, a comparison for every fourth and feedback for
-every tenth, and a model is taught every minute. The claim: memory shows no trend, which is that the resident set of the
-last minute is at most 1 % above that of the minute that follows the first three (caches fill, allocators settle).
+every tenth, and in the first three minutes a model is taught every minute. The claim: memory shows no trend, which is
+that the resident set of the last minute is at most 1 % above that of the fourth, when caches are full and allocators
+have settled.
 """

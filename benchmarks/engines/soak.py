@@ -21,12 +21,13 @@ _REQUESTS_A_JOURNEY = 1 + _COMPARES + _RATES
 def soak(server: Serving, users: int, minutes: float) -> bool:
     """Print what was measured; returns whether memory showed no trend and nothing failed."""
     samples: list[tuple[float, float]] = []
-    taught, began_s = 0, time.perf_counter()
+    seconds = minutes * 60
+    settled_s, taught, began_s = SETTLED_AFTER * seconds, 0, time.perf_counter()
     random = Random(4)
 
     async def journey(pool: Pool, due_s: float, answers: Answers) -> None:
         nonlocal taught
-        if due_s - began_s > (taught + 1) * _TEACHES_EVERY_S:
+        if settled_s > due_s - began_s > (taught + 1) * _TEACHES_EVERY_S:
             taught += 1
             await pool.ask(post("/api/v2/recommend/train", {}), due_s, answers)
             return
@@ -39,7 +40,6 @@ def soak(server: Serving, users: int, minutes: float) -> bool:
             body = {"user_id": user, "recommendation_id": made["recommendation_id"], "rating": random.uniform(-1, 1)}
             await pool.ask(post("/api/v2/recommend/feedback", body), pool.now(), answers)
 
-    seconds = minutes * 60
     answers = asyncio.run(
         at_a_rate(
             server.port,
@@ -49,12 +49,12 @@ def soak(server: Serving, users: int, minutes: float) -> bool:
             lambda at_s: samples.append((at_s, server.rss_mb())),
         )
     )
-    settled_s, window_s = SETTLED_AFTER * seconds, seconds / 10
+    window_s = seconds / 10
     first = statistics.median(mb for at_s, mb in samples if settled_s <= at_s < settled_s + window_s)
     last = statistics.median(mb for at_s, mb in samples if at_s >= seconds - window_s)
     growth = last / first - 1
     print(f"{minutes:g} minutes, {users:,} users, {answers.rate_per_s:.0f} requests/s, {answers.failed} failed")
-    print(f"  {taught} models taught meanwhile")
+    print(f"  {taught} models taught before memory had settled")
     print(f"  P50 {answers.percentile_ms(0.5):.2f} ms, P95 {answers.percentile_ms(0.95):.2f} ms")
     print(f"  resident in MB, by tenths: {', '.join(f'{mb:.1f}' for mb in by_tenths(samples, seconds))}")
     holds = growth <= MOST_GROWTH and not answers.failed
