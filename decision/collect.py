@@ -70,6 +70,17 @@ class LoadStage(BaseModel):
     over: DurationS
 
 
+class AccuracyCollect(_Collect):
+    """Compare methods on the same cases: a command writes, for each case, its unit and which methods were right."""
+
+    kind: Literal["accuracy"]
+    run: str = Field(pattern=r"\{output\}", description="{output} becomes the file that it writes")
+    cwd: Path = Path()
+    candidate: str
+    baseline: str
+    timeout: DurationS = 1800.0
+
+
 class LoadCollect(_Collect):
     """Load a target at a stated arrival rate for the profile's ``load``, or in ``stages``.
 
@@ -252,6 +263,7 @@ Collect = Annotated[
     TestSuiteCollect
     | ContractCollect
     | DataQualityCollect
+    | AccuracyCollect
     | LoadCollect
     | SoakCollect
     | DrillCollect

@@ -60,11 +60,14 @@ class ParsedKey:
 
 
 DEFAULT_KEY = ResonanceKey(Tone.CALM, Pace.MEDIUM, Intent.LEARNING)
+INTENT_ALIASES = {"seeking_advice": Intent.SEEK_ADVICE}
+"""Names that older versions wrote. Their inquiry, statement and expressive have no counterpart: they are not known."""
+
 ALL_KEYS = tuple(ResonanceKey(*parts) for parts in product(Tone, Pace, Intent))
 
 _TONES = {tone.value: tone for tone in Tone}
 _PACES = {pace.value: pace for pace in Pace}
-_INTENTS = {intent.value: intent for intent in Intent} | {"seeking_advice": Intent.SEEK_ADVICE}
+_INTENTS = {intent.value: intent for intent in Intent} | INTENT_ALIASES
 
 
 def parse(text: str | None) -> ParsedKey:

@@ -1,6 +1,7 @@
 """Synthetic interactions, conversations and A/B records, from a seed: no real user is in them.
 
     python -m engines.synthetic --seed 2025 --output releases/ion-phase4/data
+    python -m engines.synthetic --users 10000 --output larger
 
 Every user belongs to one of eight groups with a common taste in personas, and has a taste of his own around it. A
 rating is made of that taste and of how well the persona suits the moment's resonance key, plus noise: an ensemble that
@@ -24,7 +25,9 @@ from engines.resonance_router import route
 Floats = NDArray[np.float64]
 
 PERSONAS = tuple(Persona)
-USERS, INTERACTIONS, CONVERSATIONS, AB_USERS = 1200, 18_000, 1500, 2400
+KEY_SCORES = np.array([[route(key).scores[persona] for persona in PERSONAS] for key in ALL_KEYS])
+USERS, CONVERSATIONS, AB_USERS = 1200, 1500, 2400
+INTERACTIONS_EACH = 15
 _GROUPS = 8
 _BEGIN = datetime(2025, 7, 1, tzinfo=UTC)
 _TASTE_WEIGHT, _KEY_WEIGHT, _NOISE = 0.55, 0.35, 0.10
@@ -41,20 +44,30 @@ def tastes(random: np.random.Generator, users: int) -> Floats:
     return taste
 
 
-def interactions(seed: int) -> Iterable[Row]:
-    """Rows of interactions.csv, in the order of time."""
+def tastes_of(seed: int, users: int = USERS) -> Floats:
+    """The tastes behind the interactions of a seed, which no model is told (shape: users, personas)."""
+    return tastes(np.random.default_rng([seed, 1]), users)
+
+
+def expected_ratings(taste: Floats, key: int) -> Floats:
+    """What users of this taste would rate the personas on average in the moment ``ALL_KEYS[key]``, from 0 to 1."""
+    ratings: Floats = _TASTE_WEIGHT * taste + _KEY_WEIGHT * KEY_SCORES[key]
+    return ratings
+
+
+def interactions(seed: int, users: int = USERS) -> Iterable[Row]:
+    """Rows of interactions.csv, in the order of time: 15 for each user on average."""
     random = np.random.default_rng([seed, 1])
-    taste = tastes(random, USERS)
-    key_scores = np.array([[route(key).scores[p] for p in PERSONAS] for key in ALL_KEYS])
+    taste = tastes(random, users)
     yield ("interaction_id", "user_id", "timestamp", "persona", "resonance_key", "rating", "satisfaction",
            "session_duration_s", "completed", "follow_up_count", "feedback")  # fmt: skip
     at = _BEGIN
-    for number in range(INTERACTIONS):
+    for number in range(users * INTERACTIONS_EACH):
         at += timedelta(seconds=float(random.exponential(400)))
-        user, key = int(random.integers(USERS)), int(random.integers(len(ALL_KEYS)))
-        weights = np.exp(4 * key_scores[key])
+        user, key = int(random.integers(users)), int(random.integers(len(ALL_KEYS)))
+        weights = np.exp(4 * KEY_SCORES[key])
         persona = int(random.choice(len(PERSONAS), p=weights / weights.sum()))
-        mean = _TASTE_WEIGHT * taste[user, persona] + _KEY_WEIGHT * key_scores[key, persona]
+        mean = expected_ratings(taste[user], key)[persona]
         satisfaction = int(np.clip(round(100 * (mean + random.normal(0, _NOISE))), 0, 100))
         completed = int(random.random() < 0.3 + 0.6 * satisfaction / 100)
         feedback = "" if random.random() < 0.4 else f"{np.clip(satisfaction / 50 - 1, -1, 1):.2f}"
@@ -104,22 +117,27 @@ def _text(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def write(seed: int, output: Path) -> None:
-    """Write the three files; the same seed gives the same bytes."""
+def write(seed: int, output: Path, users: int = USERS) -> None:
+    """Write the three files; the same seed gives the same bytes. ``users`` are those of the interactions."""
     output.mkdir(parents=True, exist_ok=True)
-    made = {"interactions": interactions, "conversations": conversations, "ab_records": ab_records}
+    made = {
+        "interactions": interactions(seed, users),
+        "conversations": conversations(seed),
+        "ab_records": ab_records(seed),
+    }
     for name, rows in made.items():
         with (output / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows(seed))
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def main() -> None:
     """Write synthetic data as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m engines.synthetic", description="Write synthetic data.")
     parser.add_argument("--seed", type=int, default=2025)
+    parser.add_argument("--users", type=int, default=USERS, help="of the interactions")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    write(arguments.seed, arguments.output)
+    write(arguments.seed, arguments.output, arguments.users)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The kinds of evidence, and what each says."""
 
 from evidence.ab_result import AbTestResult
+from evidence.accuracy_result import AccuracyResult
 from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
 from evidence.results import (
     ContractResult,
@@ -21,6 +22,7 @@ RESULTS: dict[str, type[Result]] = {
     "test-suite": TestSuiteResult,
     "contract": ContractResult,
     "data-quality": DataQualityResult,
+    "accuracy": AccuracyResult,
     "load": LoadResult,
     "soak": SoakResult,
     "drill": DrillResult,

@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from decision.plan_file import read_plan
+from flows.check_accuracy import check_accuracy
 from flows.check_data import check_data
 from flows.check_documents import check_documents
 from flows.check_monitoring import check_monitoring
@@ -26,6 +27,7 @@ _FLOW_OF: dict[str, Callable[..., str]] = {
     "test-suite": validate,
     "contract": probe,
     "data-quality": check_data,
+    "accuracy": check_accuracy,
     "load": load,
     "soak": soak,
     "drill": drill,
@@ -34,7 +36,7 @@ _FLOW_OF: dict[str, Callable[..., str]] = {
     "rollout": rollout,
 }
 
-_NOT_TIMED = frozenset({"test-suite", "data-quality", "documentation"})
+_NOT_TIMED = frozenset({"test-suite", "data-quality", "accuracy", "documentation"})
 """Kinds that measure no latency: they may share the machine with each other. All others run alone."""
 
 

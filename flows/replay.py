@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from collectors.accuracy import replay_accuracy
 from collectors.contract import replay_contract
 from collectors.documentation import replay_documentation
 from collectors.external_api_drill import replay_external_api
@@ -26,6 +27,7 @@ REPLAYS: Mapping[str, Callable[[Record, Attached], Recomputed]] = {
     "test-suite": replay_test_suite,
     "contract": replay_contract,
     "data-quality": replay_data_quality,
+    "accuracy": replay_accuracy,
     "load": replay_load,
     "soak": replay_soak,
     "rollback drill": replay_rollback,
@@ -51,6 +53,7 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
     "test-suite": ("exit_code",),
     "contract": (),
     "data-quality": ("rows", "details.name", "details.passed", "details.observed"),
+    "accuracy": (),
     "load": (),
     "soak": (),
     "rollback drill": (),

@@ -1,6 +1,7 @@
 """The measured numbers of one record in one line, by its kind. Derived from the result, never from its summary."""
 
 from decision.quantities import duration_text
+from evidence.accuracy_result import AccuracyResult
 from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
 from evidence.record import Record
 from evidence.results import (
@@ -43,6 +44,13 @@ def _numbers(result: Result) -> str:
             return (
                 f"{count(result.passed)}/{count(result.expectations)} expectations hold on {count(result.rows)} rows"
                 f" of {result.dataset}{errored}, {plural(result.unexpected_rows, 'unexpected row')}"
+            )
+        case AccuracyResult():
+            return (
+                f"{result.candidate} right in {optional_percent(result.candidate_accuracy)} of"
+                f" {plural(result.cases, 'case')} of {plural(result.units, 'unit')}, {result.baseline} in"
+                f" {optional_percent(result.baseline_accuracy)}: gain {optional_percent(result.gain)}"
+                f" ({optional_percent(result.gain_low)} to {optional_percent(result.gain_high)})"
             )
         case LoadResult():
             offered = "" if result.arrivals == "requests" else " iterations"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from decision.quantities import duration_text
 from evidence.ab_result import AbTestResult
+from evidence.accuracy_result import AccuracyResult, MethodAccuracy
 from evidence.results import (
     Check,
     ContractResult,
@@ -48,6 +49,8 @@ def tables_of(result: Result) -> tuple[EvidenceTable, ...]:
             found = [_checks("Steps", result.steps)]
         case DocumentationResult():
             found = [_documents(result)]
+        case AccuracyResult():
+            found = [_accuracies(result)]
         case LoadResult():
             found = [_endpoints(result.by_endpoint)]
         case SoakResult():
@@ -88,6 +91,26 @@ def _documents(result: DocumentationResult) -> EvidenceTable:
         for document in result.details
     ]
     return _table("Documents", ("Document", "Path", "Lines", "Missing sections", "Dead links", "Problems"), rows)
+
+
+def _accuracies(result: AccuracyResult) -> EvidenceTable:
+    def row(method: MethodAccuracy) -> tuple[str, ...]:
+        return (
+            method.method,
+            percent(method.accuracy),
+            _ends(method.interval),
+            percent(method.candidate_gain),
+            _ends(method.gain_interval),
+        )
+
+    best_first = sorted(result.methods, key=lambda method: -method.accuracy)
+    columns = ("Method", "Right", "Interval", f"Gain of {result.candidate}", "Interval of the gain")
+    caption = f"Accuracy on {count(result.cases)} cases, with {percent(result.level)} intervals"
+    return _table(caption, columns, [row(method) for method in best_first])
+
+
+def _ends(interval: tuple[float, float] | None) -> str:
+    return "unknown" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
 
 
 def _endpoints(by_endpoint: dict[str, LatencySummary]) -> EvidenceTable:

@@ -24,6 +24,10 @@ class Bounded(Generic[K, V]):
         self._entries.move_to_end(key)
         return self._entries[key]
 
+    def items(self) -> list[tuple[K, V]]:
+        """All entries, the least recently used one first."""
+        return list(self._entries.items())
+
     def put(self, key: K, value: V) -> None:
         """Set an entry, and forget the oldest when there are too many."""
         self._entries[key] = value

@@ -16,9 +16,8 @@ from engines import SERVICE, VERSIONS
 from engines.conversation.sessions import Sessions
 from engines.conversation.text_source import TextSource
 from engines.conversation.turns import TurnTaker
-from engines.recommendation.ensemble import Ensemble
-from engines.recommendation.interactions import read_interactions
-from engines.recommendation.model import train
+from engines.recommendation.feedback_store import FeedbackStore
+from engines.recommendation.training import Training
 from engines.settings import Settings
 from engines.web.conversation_routes import conversation_routes
 from engines.web.gate import Gate
@@ -47,17 +46,20 @@ def application(settings: Settings) -> ASGIApp:
     phase4 = settings.release == "phase4"
     sessions = Sessions(settings.database_url, settings.database_pool_size) if phase4 else None
     texts = TextSource(settings.text_api)
-    ensemble = Ensemble(train(read_interactions(settings.data))) if phase4 else None
+    training = None if sessions is None else Training(settings.data, FeedbackStore(sessions.engine))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(sweep_regularly(sessions)) if sessions else None
         _log.info("started", release=settings.release)
+        hourly = None if training is None else asyncio.create_task(training.hourly())
         yield
-        if sessions is not None and sweeping is not None:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
+        for task in (hourly, sweeping):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        if sessions is not None:
             sessions.close()
         await texts.close()
         _log.info("stopped")
@@ -72,8 +74,9 @@ def application(settings: Settings) -> ASGIApp:
         redirect_slashes=False,
     )
     handle_errors(app)
-    app.include_router(health_routes(version, sessions, (lambda: ensemble.model.version) if ensemble else None))
-    routes = [persona_routes(), recommend_routes(recommender(ensemble, settings.faults))]
+    model_version = None if training is None else lambda: training.ensemble.model.version
+    app.include_router(health_routes(version, sessions, model_version))
+    routes = [persona_routes(), recommend_routes(recommender(training, settings.faults))]
     if sessions is not None:
         watch(sessions, texts)
         turns = TurnTaker(sessions, texts)

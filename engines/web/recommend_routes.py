@@ -3,17 +3,21 @@
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, HTTPException, Query
+from fastapi.concurrency import run_in_threadpool
 
 from engines.conversation.memory import context_of
 from engines.conversation.text_source import template
 from engines.faults import Faults
 from engines.personas import Persona
 from engines.recommendation.bounded import Bounded
-from engines.recommendation.ensemble import Ensemble, Recommendation
-from engines.resonance_key import ParsedKey, parse, parse_parts
+from engines.recommendation.ensemble import Feedback, Recommendation
+from engines.recommendation.feedback_store import AlreadyRated
+from engines.recommendation.receipts import SECRET_BYTES, Receipt, issue, read
+from engines.recommendation.training import Training, TrainingInProgress
+from engines.resonance_key import ParsedKey, ResonanceKey, parse, parse_parts
 from engines.resonance_router import Routing, route
 from engines.text_reading import read_key
 from engines.web.observability import RECOMMENDATION_LATENCY, ROUTER_LATENCY
@@ -31,40 +35,69 @@ from engines.web.schemas import (
     Ranked,
     Recommended,
     RecommendRequest,
+    Taught,
     UserId,
 )
+
+ROUTER_VERSION = "router_v1"
 
 _REMEMBERED_USERS = 2000
 _REMEMBERED_EACH = 10
 _ERRORS = documented(401, 413, 422, 429, 500)
 
 
+class Made(NamedTuple):
+    """A recommendation as it is remembered: a plain tuple, of which there are many."""
+
+    recommendation_id: str
+    persona: Persona
+    key: ResonanceKey
+    model_version: str
+
+
 @dataclass(frozen=True)
 class Recommender:
-    """What answers: ``ensemble`` is None in Phase 3. ``history`` holds the last recommendations of recent users."""
+    """What answers: ``training`` is None in Phase 3. ``history`` holds the last recommendations of recent users."""
 
-    ensemble: Ensemble | None
+    training: Training | None
+    secret: bytes
     faults: Faults
-    history: Bounded[str, tuple[Past, ...]]
+    history: Bounded[str, tuple[Made, ...]]
 
     def recommend(self, user_id: str, query: str, key: ParsedKey) -> Recommendation:
         """A recommendation of this version."""
         if self.faults.constant:
             scores = ((Persona.LUA, 0.82), (Persona.ELRO, 0.7), (Persona.RIRI, 0.65), (Persona.NANA, 0.6))
             return Recommendation(scores, 0.82, dict.fromkeys(Persona, "constant"), False, "constant", "constant")
-        if self.ensemble is None:
+        if self.training is None:
             return _by_router(_routed(key))
         with RECOMMENDATION_LATENCY.time():
-            return self.ensemble.recommend(user_id, query, key.key)
+            return self.training.ensemble.recommend(user_id, query, key.key)
 
-    def remember(self, user_id: str, past: Past) -> None:
+    @property
+    def model_version(self) -> str:
+        """The model that answers now."""
+        return ROUTER_VERSION if self.training is None else self.training.ensemble.model.version
+
+    def remember(self, user_id: str, made: Made) -> None:
         """Keep the last ten recommendations of a user."""
-        self.history.put(user_id, (past, *(self.history.get(user_id) or ()))[:_REMEMBERED_EACH])
+        self.history.put(user_id, (made, *(self.history.get(user_id) or ()))[:_REMEMBERED_EACH])
 
 
-def recommender(ensemble: Ensemble | None, faults: Faults) -> Recommender:
+def recommender(training: Training | None, faults: Faults) -> Recommender:
     """A recommender with an empty history."""
-    return Recommender(ensemble, faults, Bounded(_REMEMBERED_USERS))
+    secret = secrets.token_bytes(SECRET_BYTES) if training is None else training.store.secret
+    return Recommender(training, secret, faults, Bounded(_REMEMBERED_USERS))
+
+
+async def _learn(training: Training, request: FeedbackRequest, made: Receipt) -> None:
+    """Keep the feedback, and let it count from the next recommendation on; the same one again changes nothing."""
+    rating = (request.rating + 1) / 2
+    number = await run_in_threadpool(
+        training.store.add, request.recommendation_id, request.user_id, made.persona, made.key, rating
+    )
+    if number is not None:
+        training.ensemble.learn(request.user_id, Feedback(number, made.persona, rating))
 
 
 def _routed(key: ParsedKey) -> Routing:
@@ -74,7 +107,7 @@ def _routed(key: ParsedKey) -> Routing:
 
 def _by_router(routing: Routing) -> Recommendation:
     reasons = {persona: f"suits {routing.key} with {score:.2f}" for persona, score in routing.ranking}
-    return Recommendation(routing.ranking, routing.confidence, reasons, False, "resonance_router", "router_v1")
+    return Recommendation(routing.ranking, routing.confidence, reasons, False, "resonance_router", ROUTER_VERSION)
 
 
 def _key_of(request: RecommendRequest) -> ParsedKey:
@@ -93,18 +126,19 @@ def recommend_routes(source: Recommender) -> APIRouter:
     async def personalized(request: RecommendRequest) -> Recommended:
         started_s, key = time.perf_counter(), _key_of(request)
         found = source.recommend(request.user_id, request.query, key)
-        recommendation_id = secrets.token_urlsafe(9)
-        past = Past(recommendation_id=recommendation_id, persona=found.primary, resonance_key=str(key.key))
-        source.remember(request.user_id, past)
-        ranked = [Ranked(persona=p, score=s, reason=found.reasons[p]) for p, s in found.ranking]
+        recommendation_id = issue(source.secret, request.user_id, found.primary, key.key)
+        source.remember(request.user_id, Made(recommendation_id, found.primary, key.key, found.model_version))
+        explanation = f"{found.primary}: {found.reasons[found.primary]}"
         return Recommended(
             recommendation_id=recommendation_id,
             user_id=request.user_id,
             primary_persona=found.primary,
             confidence=found.confidence,
             all_scores=found.scores,
-            ranked_recommendations=ranked[: request.options.top_k],
-            explanation=f"{found.primary}: {ranked[0].reason}" if request.options.include_explanation else None,
+            ranked_recommendations=[
+                Ranked(persona=p, score=s, reason=found.reasons[p]) for p, s in found.ranking[: request.options.top_k]
+            ],
+            explanation=explanation if request.options.include_explanation else None,
             resonance_key=str(key.key),
             metadata={
                 "model_version": found.model_version,
@@ -131,26 +165,51 @@ def recommend_routes(source: Recommender) -> APIRouter:
             new_recommendation=Choice(persona=new.primary, confidence=new.confidence, method=new.algorithm),
             legacy_recommendation=legacy if request.include_legacy else None,
             comparison=comparison,
-            metadata={"resonance_key": str(key.key), "user_provided_metadata": request.metadata},
+            metadata={
+                "resonance_key": str(key.key),
+                "model_version": new.model_version,
+                "user_provided_metadata": request.metadata,
+            },
         )
 
-    @routes.post("/recommend/feedback", responses=documented(404))
+    @routes.post("/recommend/feedback", responses=documented(404, 409))
     async def feedback(request: FeedbackRequest) -> FeedbackTaken:
-        known = {past.recommendation_id: past.persona for past in source.history.get(request.user_id) or ()}
-        if request.recommendation_id not in known:
+        made = read(source.secret, request.user_id, request.recommendation_id)
+        if made is None:
             raise HTTPException(404, "there is no such recommendation of this user")
-        persona = known[request.recommendation_id]
-        if source.ensemble is not None:
-            source.ensemble.learn(request.user_id, persona, (request.rating + 1) / 2)
+        if source.training is not None:
+            try:
+                await _learn(source.training, request, made)
+            except AlreadyRated:
+                raise HTTPException(409, "this recommendation was rated otherwise before") from None
         return FeedbackTaken(
             recommendation_id=request.recommendation_id,
-            persona=persona,
-            metadata={"user_provided_metadata": request.metadata},
+            persona=made.persona,
+            metadata={"model_version": source.model_version, "user_provided_metadata": request.metadata},
         )
+
+    @routes.post("/recommend/train", responses=documented(404, 409))
+    async def train() -> Taught:
+        if source.training is None:
+            raise HTTPException(404, "this release learns nothing")
+        try:
+            before, model = source.model_version, await source.training.again()
+        except TrainingInProgress:
+            raise HTTPException(409, "a model is being taught right now") from None
+        return Taught(model_version=model.version, previous_version=before, users=len(model.places))
 
     @routes.get("/recommend/history")
     async def history(user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
-        return History(user_id=user_id, recommendations=list(source.history.get(user_id) or ()))
+        past = [
+            Past(
+                recommendation_id=made.recommendation_id,
+                persona=made.persona,
+                resonance_key=str(made.key),
+                model_version=made.model_version,
+            )
+            for made in source.history.get(user_id) or ()
+        ]
+        return History(user_id=user_id, recommendations=past)
 
     @routes.post("/process")
     async def process(request: ProcessRequest) -> Processed:

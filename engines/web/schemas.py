@@ -174,12 +174,21 @@ class FeedbackTaken(BaseModel):
     metadata: dict[str, Any]
 
 
+class Taught(BaseModel):
+    """The model that answers from now on, and the one before: the same when there was nothing new to learn."""
+
+    model_version: str
+    previous_version: str
+    users: int
+
+
 class Past(BaseModel):
-    """A past recommendation."""
+    """A past recommendation, and the model that made it."""
 
     recommendation_id: str
     persona: Persona
     resonance_key: str
+    model_version: str
 
 
 class History(BaseModel):

@@ -54,11 +54,19 @@ def test_every_collector_left_evidence_that_is_not_errored(run):
     listed = json.loads(gonogo(home, "evidence", "list", "--json").stdout)
     outcomes = {entry["collector"]: entry["outcome"] for entry in listed}
     shown = json.loads(gonogo(home, "plan", "show", PLAN, "--json").stdout)
-    assert len(outcomes) == 23, ran.stderr
+    assert len(outcomes) == 25, ran.stderr
     assert "errored" not in outcomes.values()
     assert "INVALID" not in outcomes.values()
     # What does not depend on how fast the machine is must have passed.
-    for collector in ("foundation-tests", "api-tests", "contract", "interactions", "conversations", "ab-records"):
+    for collector in (
+        "foundation-tests",
+        "api-tests",
+        "contract",
+        "interactions",
+        "conversations",
+        "ab-records",
+        "accuracy",
+    ):
         assert outcomes[collector] == "passed", ran.stderr
     assert {item["collector"] for item in shown["would_run"]} <= {"load", "soak", "rehearsal"}
 

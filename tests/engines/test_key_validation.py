@@ -42,6 +42,13 @@ def test_keys_that_are_valid(text):
         "calm-medium-seek",
         "calm-medium-learning-extra",
         "medium-calm-learning",
+        "calm-medium-problem",
+        "calm-medium-learning-",
+        "-calm-medium-learning",
+        "calm_medium_learning",
+        "calm-medium-problem solving",
+        "calm-medium-seek--advice",
+        "curious-burst-inquiry",
     ],
 )
 def test_keys_that_are_not_valid(text):
@@ -50,6 +57,41 @@ def test_keys_that_are_not_valid(text):
 
 def test_every_canonical_key_is_valid():
     assert all(validate(str(key)) for key in ALL_KEYS)
+
+
+@given(
+    st.sampled_from(ALL_KEYS), st.sampled_from(["lower", "upper", "title"]), st.booleans(), st.sampled_from([" ", ""])
+)
+def test_case_space_and_the_dashes_of_intents_make_no_difference(key, case, dashed, space):
+    text = str(key).replace("_", "-") if dashed else str(key)
+    written = space + getattr(text, case)().replace("-", f"{space}-", 2) + space
+    assert validate(written)
+    assert parse(written).key == key
+
+
+@given(st.sampled_from(ALL_KEYS), st.data())
+def test_a_key_with_one_letter_more_less_or_other_is_not_valid(key, data):
+    """Near misses passed, because a known word was looked for anywhere in a part."""
+    text = str(key)
+    at = data.draw(st.integers(0, len(text) - 1).filter(lambda place: text[place].isalpha()))
+    letter = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz").filter(lambda other: other != text[at]))
+    for miss in (text[:at] + letter + text[at:], text[:at] + text[at + 1 :], text[:at] + letter + text[at + 1 :]):
+        assert not validate(miss)
+        assert parse(miss).fallbacks != ()
+
+
+@pytest.mark.parametrize("key", ["calm-medium-problematic", "calm-medium", "calm-medium-seek", ""])
+def test_every_route_with_an_explicit_key_refuses_a_wrong_one(phase3, key):
+    asked = {"user_id": "u", "query": "hello", "resonance_key": key}
+    assert phase3.post("/api/v2/recommend/personalized", json=asked).status_code == 422
+    said = {"user_input": "hello", "resonance_key": key}
+    assert phase3.post("/api/v2/process", json=said).status_code == 422
+
+
+def test_the_api_takes_and_gives_back_every_canonical_key(phase3):
+    for key in ALL_KEYS:
+        answer = phase3.post("/api/v2/process", json={"user_input": "hello", "resonance_key": str(key)})
+        assert answer.json()["resonance_key"] == str(key)
 
 
 def test_the_api_refuses_an_explicit_key_that_is_not_valid(phase3):

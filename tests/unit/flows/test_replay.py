@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors import contract, external_api_drill
+from collectors.accuracy import outcome_of
 from collectors.documentation import check_documents
 from collectors.http_requests import Exchange
+from collectors.paired_accuracy import compare, read_outcomes
 from collectors.test_suite import ingest_results
 from decision.collect import DocumentFile
 from decision.objectives import Stage
@@ -166,6 +168,12 @@ def a_data_check(_: Path) -> Measurement:
     return measured(result, "failed", {"validation.json": json.dumps(validation).encode()}, data="a.csv")
 
 
+def an_accuracy(_: Path) -> Measurement:
+    content = b"unit,phase3,phase4\n" + b"".join(b"u%d,%d,%d\n" % (n % 9, n % 2, n % 3 > 0) for n in range(40))
+    result = compare(read_outcomes(content, "o"), "phase4", "phase3")
+    return measured(result, outcome_of(result), {"outcomes.csv": content}, candidate="phase4", baseline="phase3")
+
+
 def documents(folder: Path) -> Measurement:
     (folder / "a.md").write_text("# A\n\n[b](b.md#b) [gone](gone.md) [c](b.md#c)\n")
     (folder / "b.md").write_text("# B\n")
@@ -232,6 +240,7 @@ KINDS: dict[str, Callable[[Path], Measurement]] = {
     "auto-rollback drill": an_auto_rollback,
     "rollback drill": a_rollback,
     "data-quality": a_data_check,
+    "accuracy": an_accuracy,
     "documentation": documents,
     "test-suite": a_suite,
     "contract": a_contract,
