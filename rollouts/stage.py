@@ -55,7 +55,8 @@ def next_step(
     """Harm first, then anything that makes judging worthless, then promotion; else wait.
 
     ``mismatch_alpha`` is the probability of freezing a router that splits as it should. ``alone`` are the limits by
-    which a candidate without a stable arm beside it is judged (None: those of ``slo``). A resource that the plan limits
+    which a candidate without a stable arm beside it is promoted (None: those of ``slo``). Beyond them it is frozen and
+    not rolled back: they come from another hour, and what changed may be the load. A resource that the plan limits
     and that so many as ``unmeasured_windows`` do not tell freezes a stage without harm (None: it is not asked for).
     """
     if broken := triggered(seen.windows, seen.requests, seen.failures_in_a_row, slo):
@@ -66,9 +67,13 @@ def next_step(
     if stage.share < 1:
         metrics = judge(requests, slo, harm_alpha=harm_alpha)
     else:
-        metrics = judge_alone(requests, slo if alone is None else alone, harm_alpha=harm_alpha)
+        metrics = judge_alone(requests, slo, harm_alpha=harm_alpha)
     if overall(metrics) == "harm":
         return Step("roll-back", _harm(metrics), metrics)
+    if stage.share == 1 and alone is not None:
+        metrics = judge_alone(requests, alone, harm_alpha=harm_alpha)
+        if overall(metrics) == "harm":
+            return Step("freeze", f"worse than stable was before it ({_harm(metrics)}): version or hour?", metrics)
     if unmeasured_windows is not None and (frozen := unmeasured(seen.windows, slo, unmeasured_windows)):
         return Step("freeze", frozen, metrics)
     missing = _missing(seen, stage, slo, metrics, minimum_s)

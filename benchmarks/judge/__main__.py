@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.judge.others import Counter, avi_counts, kayenta
-from benchmarks.judge.rollout import BUDGET, PLANS, SHARES, alarm_alone, alpha_of, first_alarm
+from benchmarks.judge.rollout import BUDGET, PLANS, SHARES, alpha_of, first_alarm, frozen_alone
 from benchmarks.judge.streams import STAGE_S, Random, Stream, stream
 from rollouts.judge import Requests, judge
 
@@ -73,7 +73,9 @@ def main(arguments: list[str]) -> int:
     runs = parser.parse_args(arguments).runs
     false = {rate: false_alarms(rate, runs) for rate in RATES}
     print_false(false, runs)
-    alone = {(rate, loaded): false_alone(rate, max(1, runs // 3), loaded) for rate in RATES for loaded in (False, True)}
+    alone = {
+        (rate, loaded): frozen_alones(rate, max(1, runs // 3), loaded) for rate in RATES for loaded in (False, True)
+    }
     print_alone(alone, max(1, runs // 3))
     found = {harm: found_of(harm, max(1, 2 * runs // 3)) for harm in HARMS}
     print_found(false, found, runs)
@@ -153,14 +155,14 @@ def found_of(harm: Harm, runs: int) -> dict[str, Found]:
     return found
 
 
-def false_alone(rate: float, runs: int, loaded: bool) -> int:
+def frozen_alones(rate: float, runs: int, loaded: bool) -> int:
     count = 0
     for run in range(runs):
         before, last = (
             stream(seeded("alone", rate, run, share), share=share, stable=rate, canary=rate, loaded=loaded)
             for share in (0.5, 1.0)
         )
-        count += alarm_alone(before, last)
+        count += frozen_alone(before, last)
     return count
 
 
@@ -181,16 +183,21 @@ def print_false(false: dict[float, dict[str, list[int]]], runs: int) -> None:
 
 
 def print_alone(alone: dict[tuple[float, bool], int], runs: int) -> None:
-    print(f"\nLast stage at 100 %, held against the stage before; not claimed ({runs} of each error rate)")
+    print(
+        f"\nAn equal canary in the last stage, at 100 %, is frozen (not rolled back) when it is worse than stable was\n"
+        f"before; how often is not claimed ({runs} of each error rate)"
+    )
     for loaded in (False, True):
         shares = ", ".join(f"{rate:.1%} {alone[rate, loaded] / runs:.0%}" for rate in RATES)
-        print(f"   rolled back under {'a load that changes' if loaded else 'a steady load'}: {shares}")
+        print(f"   frozen under {'a load that changes' if loaded else 'a steady load'}: {shares}")
 
 
 def print_found(false: dict[float, dict[str, list[int]]], found: dict[Harm, dict[str, Found]], runs: int) -> None:
     runs_found = max(1, 2 * runs // 3)
     print("\nFalse alarms and delay together: the share of equal canaries rolled back (over all error rates), then for")
-    print(f"each harm the share found within the stage's hour and the median minutes until then ({runs_found} of each)")
+    print(
+        f"each harm the share found within the stage's hour and the median minutes of all until then ({runs_found} of each)"
+    )
     print(f"{'':<27} {'false':>6} " + " ".join(f"{harm.name:>12}" for harm in HARMS))
     for name in RULES:
         wrong = sum(sum(count[name]) for count in false.values())
@@ -203,7 +210,8 @@ def told(found: Found, runs: int) -> str:
     in_time = [minutes for minutes in found.minutes if minutes < inf]
     if not in_time:
         return "0%"
-    return f"{len(in_time) / runs:.0%} ({statistics.median(found.minutes):.0f})"
+    median = statistics.median(found.minutes)
+    return f"{len(in_time) / runs:.0%} ({'never' if median == inf else f'{median:.0f}'})"
 
 
 def divergence(rate: float, null: float) -> float:
@@ -220,16 +228,20 @@ def claim_of_false(name: str, false: dict[float, dict[str, list[int]]], runs: in
 
 
 def claims_of_delay(found: dict[str, Found]) -> Iterable[bool]:
-    """The median of canary requests against Wald's limit with stable's rate known, to the margin that is tested."""
+    """The median of canary requests against Wald's limit for 6 % against 1 % with both rates known.
+
+    With a margin the judge has more to show, 6 % against 1.5 %: the claim does not make use of that.
+    """
     alpha = alpha_of(1)
     for name, margin in zip(JUDGES, (0.005, 0.0), strict=True):
         median = statistics.median(found[name].requests)
-        limit, narrow = (log(1 / alpha) / divergence(0.06, null) for null in (0.01 + margin, 0.01))
-        also = f"; {median / narrow:.2f} times that without the margin" if margin else ""
+        limit, to_margin = (log(1 / alpha) / divergence(0.06, null) for null in (0.01, 0.01 + margin))
         yield tell(
             median <= MOST_TIMES_LIMIT * limit,
             f"{name}: 1->6 % at 5 % found after {median:.0f} canary requests (median), {median / limit:.2f} times "
-            f"ln(1/{alpha:.2g})/KL = {limit:.0f}{also}",
+            f"ln(1/{alpha:.2g})/KL = {limit:.0f}"
+            + f" ({median / to_margin:.2f} times that to the margin)"
+            * bool(margin),
         )
 
 

@@ -70,8 +70,8 @@ def _alarm(stage: Stream, metric: JudgedMetric, begin: int) -> Alarm:
     return Alarm(metric.name, nth, int(stage.at_s[at] // 60) + 1)
 
 
-def alarm_alone(before: Stream, last: Stream) -> bool:
-    """Whether a last stage at 100 % shows harm, held against the stable arm of the stage ``before`` it."""
+def frozen_alone(before: Stream, last: Stream) -> bool:
+    """Whether a last stage at 100 % is frozen: it is worse than the stable arm of the stage ``before`` it was."""
     stable = ~before.requests.is_canary[-EPOCH_REQUESTS:]
     errors, latency_ms = before.requests.is_error[-EPOCH_REQUESTS:], before.requests.latency_ms[-EPOCH_REQUESTS:]
     recorded = RecordedStable(
