@@ -194,9 +194,10 @@ def print_alone(alone: dict[tuple[float, bool], int], runs: int) -> None:
 
 def print_found(false: dict[float, dict[str, list[int]]], found: dict[Harm, dict[str, Found]], runs: int) -> None:
     runs_found = max(1, 2 * runs // 3)
-    print("\nFalse alarms and delay together: the share of equal canaries rolled back (over all error rates), then for")
     print(
-        f"each harm the share found within the stage's hour and the median minutes of all until then ({runs_found} of each)"
+        "\nFalse alarms and delay together: the share of equal canaries rolled back (over all error rates), then for\n"
+        f"each harm the share found within the stage's hour and the median minutes of all until then ({runs_found} of "
+        "each)"
     )
     print(f"{'':<27} {'false':>6} " + " ".join(f"{harm.name:>12}" for harm in HARMS))
     for name in RULES:
