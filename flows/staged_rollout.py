@@ -27,6 +27,7 @@ from rollouts.started import Started, read_started
 from rollouts.state import TOLD, State, state_of
 from rollouts.tick import tick
 from rollouts.tick_store import RolloutRow, TickStore, newest_rollout, start_rollout
+from rollouts.triggers import limited_resources
 from rollouts.under_way import Rollout, Waits
 from telemetry.scrape import scrape
 
@@ -96,6 +97,9 @@ def _start(plan_file: PlanFile, store: EvidenceStore, why: str) -> str:
         raise UsageError(f"{plan_file.path}: rollout.router is missing: which router runs by itself?")
     subject, first_stage = subject_of(plan_file), plan.rollout.stages[0]
     metrics_path = plan.targets.candidate.metrics
+    if metrics_path is None and (limited := limited_resources(plan.slo)):
+        names = " and ".join(limited)
+        raise UsageError(f"{plan_file.path}: slo limits {names}, and targets.candidate.metrics does not say where from")
     started = Started(subject, plan_file.digest, plan.rollout, plan.schedule, plan.slo, metrics_path)
     if lacking := _lacks(plan_file, store, started, first_stage):
         raise UsageError(f"the rollout cannot be started: {lacking}")
@@ -146,7 +150,7 @@ def _rollout(plan_file: PlanFile, store: EvidenceStore, journal: Journal, starte
         schedule=started.schedule,
         slo=started.slo,
         lacks=lambda stage: _lacks(plan_file, store, started, stage),
-        resources=_reader(started),
+        resources=resources_of_candidate(started),
         now=lambda: datetime.now(UTC),
     )
 
@@ -176,8 +180,8 @@ def _why_not(decision: Decision) -> str:
     return f"{decision.decision} for level {level}: {what} (gonogo authorize)"
 
 
-def _reader(started: Started) -> Callable[[], Resources | None]:
-    """Reads what the candidate uses from its metrics; None when it does not say."""
+def resources_of_candidate(started: Started) -> Callable[[], Resources | None]:
+    """Reads what the candidate uses from its metrics; None when it does not say, or what it says is no number."""
     path = started.metrics_path
 
     def read() -> Resources | None:

@@ -15,6 +15,7 @@ spend it (union bound); non-inferiority is shown at 5 % for each metric and stag
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ _ALONE_BLOCK = 10
 _DEFAULT_ERROR_MARGIN = 0.005
 _REJECTIONS = Objective(unit="ratio", worse_than_stable_by=Margin(absolute=0.02, relative=None))
 _DEFAULT_LATENCY_MARGIN = 0.10
+
+CountedMetric = Literal["error-rate", "rejection-rate", "latency-p95"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,19 @@ def judge_alone(requests: Requests, slo: Slo, *, harm_alpha: float) -> tuple[Jud
     return tuple(judged)
 
 
+def judge_counts(
+    name: CountedMetric, counts: Counts, rates: tuple[float | None, float | None], slo: Slo, *, harm_alpha: float
+) -> JudgedMetric:
+    """Judge what was counted in blocks instead of request by request; the counts of P95 are those of slow requests.
+
+    ``rates`` are stable's and the canary's, of all that was seen, also after the last block.
+    """
+    stable, canary = rates
+    objective = _REJECTIONS if name == "rejection-rate" else slo.get("error-rate")
+    margin = SLOW_SHARE_MARGIN if name == "latency-p95" else _margin_of_rate(objective, stable)
+    return _judged(name, stable, canary, counts, margin, margin, harm_alpha, intervals=False)
+
+
 def _judged_alone(
     name: str, bad: NDArray[np.bool_], limit: float, canary: float | None, harm_alpha: float
 ) -> JudgedMetric:
@@ -144,10 +160,14 @@ def _rate_of(
     blocks = cut_into_blocks(requests.is_canary)
     counts = count_bad(blocks, requests.is_canary, bad)
     stable, canary = _rate(bad[~requests.is_canary]), _rate(bad[requests.is_canary])
-    margin = _DEFAULT_ERROR_MARGIN
-    if objective is not None and objective.worse_than_stable_by is not None:
-        margin = objective.worse_than_stable_by.allowance(stable or 0.0)
+    margin = _margin_of_rate(objective, stable)
     return _judged(name, stable, canary, counts, margin, margin, harm_alpha, intervals)
+
+
+def _margin_of_rate(objective: Objective | None, stable: float | None) -> float:
+    if objective is None or objective.worse_than_stable_by is None:
+        return _DEFAULT_ERROR_MARGIN
+    return objective.worse_than_stable_by.allowance(stable or 0.0)
 
 
 def _latency(requests: Requests, objective: Objective | None, harm_alpha: float, intervals: bool) -> JudgedMetric:

@@ -150,6 +150,7 @@ def with_requests(
     observation: Observation, requests: Sequence[RequestSample], new: int, now_s: float, resources: Resources | None
 ) -> Observation:
     """After a tick at ``now_s`` that saw the last ``new`` of the epoch's ``requests``; closes a window that is full."""
+    before = observation.resources  # never this tick's own reading: it would say that no time was used
     latest = max((request.at_s for request in requests[len(requests) - new :]), default=0.0)
     observation = replace(
         observation,
@@ -165,7 +166,7 @@ def with_requests(
         return observation
     return replace(
         observation,
-        windows=(*observation.windows, window_of(window, **_used(observation, resources, age_s)))[-_WINDOWS_KEPT:],
+        windows=(*observation.windows, window_of(window, **_used(before, resources, age_s)))[-_WINDOWS_KEPT:],
         window_from=len(requests),
         window_began_s=now_s,
         resources=resources,
@@ -197,8 +198,7 @@ def _next_epoch(observation: Observation) -> Observation:
     return replace(observation, epoch=observation.epoch + 1, chunks=0, window_from=0)
 
 
-def _used(observation: Observation, after: Resources | None, age_s: float) -> dict[str, float | None]:
-    before = observation.resources
+def _used(before: Resources | None, after: Resources | None, age_s: float) -> dict[str, float | None]:
     cpu = None
     if before is not None and after is not None and before.created_at_s == after.created_at_s and age_s > 0:
         cpu = (after.cpu_s - before.cpu_s) / age_s

@@ -30,6 +30,7 @@ from rollouts.roll_back import now_s, roll_back
 from rollouts.router import Router
 from rollouts.rules import Rules, decide_stage
 from rollouts.stage import Seen, Step
+from rollouts.triggers import UNMEASURED_WINDOWS
 from rollouts.watch import StageWatch
 
 _SILENCE_AT_MOST_S = 10.0
@@ -58,7 +59,7 @@ def rehearse(
     """
     started_at, deadline_s = datetime.now(UTC), time.monotonic() + timeout_s
     alpha = budget / (_JUDGED_METRICS * len(stages))
-    rules = Rules(slo, stage_minimum_s, alpha, _SILENCE_AT_MOST_S)
+    rules = Rules(slo, stage_minimum_s, alpha, _SILENCE_AT_MOST_S, unmeasured_windows=UNMEASURED_WINDOWS)
     lived: list[LivedStage] = []
     back, feed = None, Feed(router)
     with Journal(database_url, f"{rollout_id}-{uuid.uuid4().hex}") as journal:

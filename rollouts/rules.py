@@ -12,7 +12,7 @@ from rollouts.stage import Seen, Step, next_step
 
 @dataclass(frozen=True)
 class Rules:
-    """What stages are decided by; the last two as ``next_step`` knows them."""
+    """What stages are decided by; the last three as ``next_step`` knows them."""
 
     slo: Slo
     minimum_s: float
@@ -20,6 +20,7 @@ class Rules:
     silence_at_most_s: float
     mismatch_alpha: float = ALPHA
     alone: Slo | None = None
+    unmeasured_windows: int | None = None
 
 
 def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
@@ -33,6 +34,7 @@ def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
         silence_at_most_s=rules.silence_at_most_s,
         mismatch_alpha=rules.mismatch_alpha,
         alone=rules.alone,
+        unmeasured_windows=rules.unmeasured_windows,
     )
 
 
@@ -55,6 +57,7 @@ def read_rules(entry: Mapping[str, Any]) -> Rules:
         silence_at_most_s=entry["silence_at_most_s"],
         mismatch_alpha=entry.get("mismatch_alpha", ALPHA),
         alone=None if alone is None else read_slo(alone),
+        unmeasured_windows=entry.get("unmeasured_windows"),
     )
 
 

@@ -11,7 +11,7 @@ from evidence.results import ArmCounts, JudgedMetric
 from rollouts.judge import Requests, judge, judge_alone, overall
 from rollouts.sample_ratio import ALPHA, mismatch_p_value
 from rollouts.samples import Arm, RequestSample
-from rollouts.triggers import CanaryWindow, triggered
+from rollouts.triggers import CanaryWindow, triggered, unmeasured, unmeasured_last
 
 REQUESTS_AT_LEAST = 200
 """Canary requests that any stage needs, also one that states none."""
@@ -50,11 +50,14 @@ def next_step(
     silence_at_most_s: float,
     mismatch_alpha: float = ALPHA,
     alone: Slo | None = None,
+    unmeasured_windows: int | None = None,
 ) -> Step:
     """Harm first, then anything that makes judging worthless, then promotion; else wait.
 
     ``mismatch_alpha`` is the probability of freezing a router that splits as it should. ``alone`` are the limits by
-    which a candidate without a stable arm beside it is judged (None: those of ``slo``).
+    which a candidate without a stable arm beside it is promoted (None: those of ``slo``). Beyond them it is frozen and
+    not rolled back: they come from another hour, and what changed may be the load. A resource that the plan limits
+    and that so many as ``unmeasured_windows`` do not tell freezes a stage without harm (None: it is not asked for).
     """
     if broken := triggered(seen.windows, seen.requests, seen.failures_in_a_row, slo):
         return Step("roll-back", broken)
@@ -64,10 +67,18 @@ def next_step(
     if stage.share < 1:
         metrics = judge(requests, slo, harm_alpha=harm_alpha)
     else:
-        metrics = judge_alone(requests, slo if alone is None else alone, harm_alpha=harm_alpha)
+        metrics = judge_alone(requests, slo, harm_alpha=harm_alpha)
     if overall(metrics) == "harm":
         return Step("roll-back", _harm(metrics), metrics)
+    if stage.share == 1 and alone is not None:
+        metrics = judge_alone(requests, alone, harm_alpha=harm_alpha)
+        if overall(metrics) == "harm":
+            return Step("freeze", f"worse than stable was before it ({_harm(metrics)}): version or hour?", metrics)
+    if unmeasured_windows is not None and (frozen := unmeasured(seen.windows, slo, unmeasured_windows)):
+        return Step("freeze", frozen, metrics)
     missing = _missing(seen, stage, slo, metrics, minimum_s)
+    if missing is None and unmeasured_windows is not None and (resource := unmeasured_last(seen.windows, slo)):
+        missing = f"{resource} was not measured in the last window"
     return Step("wait", missing, metrics) if missing else Step("promote", _shown(seen, metrics), metrics)
 
 

@@ -1,23 +1,32 @@
 """The plan's hard limits: they act at once, or after so many windows in a row, whatever the judge has seen so far.
 
-A window with too few requests to tell says nothing: neither bad nor good.
+A window with too few requests to tell says nothing: neither bad nor good. What the plan limits and nobody can measure
+is another matter: after some patience it makes judging worthless.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
+from typing import Literal, get_args
 
 import numpy as np
 
 from decision.objectives import Objective, ObjectiveName, Slo
 from rollouts.samples import RequestSample
 
-_REQUESTS_FOR_P95 = 20
+Resource = Literal["memory", "cpu"]
+
+UNMEASURED_WINDOWS = 3
+"""A resource may be unmeasured in fewer windows than this among the last twice as many."""
+
+_REQUESTS_FOR_LATENCY = 20
+_RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 
 @dataclass(frozen=True)
 class CanaryWindow:
-    """What one window of time showed of the canary. Resource shares are None where they were not measured."""
+    """What one window of time showed of the canary. What was not measured is None."""
 
     requests: int
     errors: int
@@ -25,6 +34,7 @@ class CanaryWindow:
     p95_ms: float | None
     memory: float | None = None
     cpu: float | None = None
+    mean_ms: float | None = None
 
 
 def window_of(
@@ -32,14 +42,15 @@ def window_of(
 ) -> CanaryWindow:
     """The window of the canary's requests among ``requests``."""
     canary = [request for request in requests if request.backend == "canary"]
-    p95_ms = float(np.percentile([r.latency_ms for r in canary], 95)) if canary else None
+    latencies_ms = np.array([request.latency_ms for request in canary])
     return CanaryWindow(
         requests=len(canary),
         errors=sum(r.is_error for r in canary),
         unavailable=sum(r.is_unavailable for r in canary),
-        p95_ms=p95_ms,
+        p95_ms=float(np.percentile(latencies_ms, 95)) if canary else None,
         memory=memory,
         cpu=cpu,
+        mean_ms=float(latencies_ms.mean()) if canary else None,
     )
 
 
@@ -65,6 +76,32 @@ def triggered(
         ):
             return f"{name} was {values[-1]:.4g} and beyond its limit for {objective.windows} windows"
     return None
+
+
+def limited_resources(slo: Slo) -> list[Resource]:
+    """The resources that the plan limits."""
+    limits = ((name, slo.get(name)) for name in _RESOURCES)
+    return [name for name, o in limits if o and (o.roll_back_above is not None or o.roll_back_below is not None)]
+
+
+def unmeasured(windows: Sequence[CanaryWindow], slo: Slo, patience: int) -> str | None:
+    """Which limited resource lacks in ``patience`` of the last twice as many windows, in words; None for none.
+
+    They need not follow each other: a source that fails every other time would keep a limit of two windows in a row
+    from ever acting.
+    """
+    last = windows[-2 * patience :]
+    for name in limited_resources(slo):
+        lacking = sum(_value(name, window, None) is None for window in last)
+        if lacking >= patience:
+            return f"{name} was not measured in {lacking} of the last {len(last)} windows, and the plan limits it"
+    return None
+
+
+def unmeasured_last(windows: Sequence[CanaryWindow], slo: Slo) -> Resource | None:
+    """A limited resource that the last window does not tell, also because there is no window yet."""
+    limited = limited_resources(slo)
+    return next((name for name in limited if not windows or _value(name, windows[-1], None) is None), None)
 
 
 def _at_once(latest: Sequence[RequestSample], objective: Objective | None) -> str | None:
@@ -97,12 +134,18 @@ def _value(name: ObjectiveName, window: CanaryWindow, limit: float | None) -> fl
             enough = limit is not None and limit > 0 and window.requests >= 1 / limit
             return window.errors / window.requests if enough else None
         case "latency-p95":
-            return window.p95_ms if window.requests >= _REQUESTS_FOR_P95 else None
+            return window.p95_ms if window.requests >= _REQUESTS_FOR_LATENCY else None
         case "availability":
             return 1 - window.unavailable / window.requests if window.requests >= 1 / 0.01 else None
         case "memory":
-            return window.memory
+            return _number(window.memory)
         case "cpu":
-            return window.cpu
-        case "latency-mean" | "consecutive-failures":
+            return _number(window.cpu)
+        case "latency-mean":
+            return window.mean_ms if window.requests >= _REQUESTS_FOR_LATENCY else None
+        case "consecutive-failures":
             return None
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None

@@ -20,7 +20,7 @@ from rollouts.samples import RequestSample
 from rollouts.stage import Seen
 from rollouts.state import State
 from rollouts.tick_store import TickStore
-from rollouts.triggers import failures_in_a_row
+from rollouts.triggers import UNMEASURED_WINDOWS, failures_in_a_row
 
 JUDGED_METRICS = 3
 WATCH = "watch"
@@ -70,7 +70,7 @@ def rules_of(rollout: Rollout, observation: Observation) -> Rules:
     share = observation.budget_share
     alpha = rollout.spec.false_rollback_budget / (JUDGED_METRICS * (len(rollout.spec.stages) + 1)) * share
     alone = limits_alone(rollout.slo, observation.recorded, alpha)
-    return Rules(rollout.slo, 0.0, alpha, rollout.spec.silence, ALPHA * share, alone)
+    return Rules(rollout.slo, 0.0, alpha, rollout.spec.silence, ALPHA * share, alone, UNMEASURED_WINDOWS)
 
 
 def waits_for(rollout: Rollout, state: State) -> Waits | None:

@@ -34,7 +34,7 @@ def scrape(metrics_url: str) -> ScrapedMetrics:
         if answer.status_code != 200:
             raise CollectError(f"{metrics_url} answered {answer.status_code}")
         families = list(text_string_to_metric_families(answer.text))
-    except (httpx.TransportError, ValueError) as error:
+    except (httpx.RequestError, ValueError) as error:
         raise CollectError(f"{metrics_url} gave no metrics: {error}") from error
     samples = {
         (sample.name, frozenset(sample.labels.items())): sample.value if math.isfinite(sample.value) else None

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.web.credentials import Keys, RateLimit
+from processes.wait import wait_for
 from tests.engines.conftest import serving, started
 from tests.engines.text_api import text_api
 
@@ -140,6 +141,7 @@ def test_the_ids_of_a_request_are_in_its_answer_its_log_line_and_the_metrics(ser
     headers = {"X-Request-Id": "request-of-this-test", "traceparent": f"00-{trace}-{'1' * 16}-01"}
     answer = client.get("/api/v2/conversations/no-such-session", headers=headers)
     assert (answer.headers["X-Request-Id"], answer.headers["X-Trace-Id"]) == ("request-of-this-test", trace)
+    wait_for(lambda: "request-of-this-test" in log.read_text(), what="the log line", timeout_s=30)  # after the answer
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     (mine,) = [line for line in lines if line["request_id"] == "request-of-this-test"]
     assert mine["trace_id"] == trace

@@ -11,6 +11,7 @@ import numpy as np
 from decision.objectives import Slo, Stage
 from decision.rollout_spec import RolloutSpec
 from decision.schedule import Schedule
+from processes.resources import Resources
 from rollouts.assignment import is_exposed, salt_key, user_hash
 from rollouts.journal import Draft, Journal
 from rollouts.observation import Observation
@@ -71,6 +72,10 @@ class SimulatedRouter:
             self.log.append(RequestSample(at_s, backend, status, latency_ms, user_hash(user), assigned))
 
 
+def used(rss_bytes: float, cpu_s: float) -> Resources:
+    return Resources(1, 0.0, int(rss_bytes), cpu_s, open_files=None, threads=None, connections=None)
+
+
 @dataclass
 class Simulation:
     """A rollout whose every part is real but time, router and users."""
@@ -82,6 +87,7 @@ class Simulation:
     lacking: dict[str, str] = field(default_factory=dict)
     lease_s: float = 3600.0
     slo: Slo = field(default_factory=lambda: dict(SLO))
+    resources: Callable[[float], Resources | None] = lambda at_s: used(100e6, 0.1 * at_s)
 
     def __post_init__(self) -> None:
         self.router: Any = SimulatedRouter(lambda: self.at)
@@ -103,7 +109,7 @@ class Simulation:
             schedule=self.schedule,
             slo=self.slo,
             lacks=lambda stage: self.lacking.get(stage.name),
-            resources=lambda: None,
+            resources=lambda: self.resources(self.at.timestamp()),
             now=lambda: self.at,
         )
 

@@ -53,6 +53,18 @@ def test_equal_versions_are_rarely_shown_to_differ_however_often_one_looks():
     assert alarms <= 9  # at most 0.25 % each of three metrics: 3 expected, and 3 standard deviations above
 
 
+@pytest.mark.parametrize("bad", [{"canary_errors": 0.3}, {"canary_ms": 30.0}])
+def test_the_answer_to_a_stream_holds_the_answers_to_a_look_after_every_request(bad):
+    stream = routed(500, seed=3, share=0.4, **bad)
+    whole = verdicts(stream)
+    for number, metric in enumerate(whole):
+        looks = (verdicts(stream[:n])[number] for n in range(len(stream) + 1))
+        first = next((look for look in looks if look.verdict == "harm"), None)
+        assert (first is None) == (metric.verdict != "harm")
+        assert first is None or first.first_alarm_at == metric.first_alarm_at
+    assert overall(whole) == "harm"
+
+
 @pytest.mark.parametrize("requests", [[], routed(100, share=0.0), routed(100, share=1.0)])
 def test_without_requests_of_both_arms_nothing_is_shown(requests):
     for metric in verdicts(requests, intervals=True):

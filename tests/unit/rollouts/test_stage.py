@@ -59,6 +59,31 @@ def test_what_makes_judging_worthless_freezes_and_never_promotes(what, why):
     assert why in decided.why
 
 
+MEASURED, UNMEASURED = CanaryWindow(200, 0, 0, 9.0, 0.1, 0.1), CanaryWindow(200, 0, 0, 9.0)
+
+
+def asking(what, **changes):
+    values = {"minimum_s": 10, "harm_alpha": 0.0025, "silence_at_most_s": 10, "unmeasured_windows": 3}
+    return next_step(what, CANARY, SLO, **(values | changes))
+
+
+def test_a_limited_resource_that_nobody_measures_freezes_and_never_promotes():
+    assert asking(seen(GOOD, windows=[MEASURED])).action == "promote"
+    assert asking(seen(GOOD, windows=[UNMEASURED])).action == "wait"
+    assert "memory was not measured" in asking(seen(GOOD)).why
+    frozen = asking(seen(GOOD, windows=[MEASURED, *[UNMEASURED] * 3]))
+    assert frozen.action == "freeze"
+    assert "memory was not measured in 3" in frozen.why
+
+
+def test_harm_is_rolled_back_also_when_resources_are_not_measured():
+    assert asking(seen(routed(20_000, canary_errors=0.025), windows=[UNMEASURED] * 9)).action == "roll-back"
+
+
+def test_evidence_of_a_time_when_resources_were_not_asked_for_is_decided_as_then():
+    assert asking(seen(GOOD, windows=[UNMEASURED] * 9), unmeasured_windows=None).action == "promote"
+
+
 def test_at_full_share_the_plans_limits_decide():
     assert step(seen(routed(800, share=1.0)), FULL).action == "promote"
     assert step(seen(routed(800, share=1.0, canary_errors=0.008)), FULL).action == "wait"

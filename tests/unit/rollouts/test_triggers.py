@@ -1,6 +1,7 @@
 import pytest
 
-from rollouts.triggers import CanaryWindow, failures_in_a_row, triggered, window_of
+from decision.objectives import Objective
+from rollouts.triggers import CanaryWindow, failures_in_a_row, triggered, unmeasured, unmeasured_last, window_of
 from tests.unit.rollouts.requests import SLO, routed
 
 
@@ -53,6 +54,32 @@ def test_a_window_with_few_requests_says_nothing():
 
 def test_what_was_not_measured_breaks_no_limit_and_ends_no_row():
     assert fires(window(memory=0.9), window(memory=None)) is None
+
+
+def test_a_mean_latency_above_its_limit_acts():
+    slo = {"latency-mean": Objective.model_validate({"unit": "ms", "roll_back_above": 100, "for": "2 windows"})}
+    slow = window_of(routed(200, share=1.0, canary_ms=200))
+    assert "latency-mean" in triggered([slow, slow], (), 0, slo)
+    assert triggered([slow, window_of(routed(200, share=1.0))], (), 0, slo) is None
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["memory", "cpu"])
+def test_a_limited_resource_that_is_not_measured_is_told_after_three_windows(name, nothing):
+    lacking = window(**{name: nothing})
+    assert f"{name} was not measured in 3 of the last 4 windows" in unmeasured([window(), *[lacking] * 3], SLO, 3)
+    assert unmeasured([window(), lacking, lacking], SLO, 3) is None
+    assert unmeasured([lacking, window(), lacking, window(), lacking], SLO, 3)  # every other time is too seldom
+    assert unmeasured([*[lacking] * 3, *[window()] * 4], SLO, 3) is None
+    assert unmeasured([lacking] * 9, {}, 3) is None
+    assert unmeasured_last([window(), lacking], SLO) == name
+    assert unmeasured_last([lacking, window()], SLO) is None
+
+
+def test_before_the_first_window_nothing_is_measured():
+    assert unmeasured((), SLO, 3) is None
+    assert unmeasured_last((), SLO) == "memory"
+    assert unmeasured_last((), {}) is None
 
 
 def test_failures_in_a_row_end_with_a_success_of_the_canary_alone():
