@@ -20,7 +20,8 @@ from loadtests.soak_gaps import RATE_NOT_HELD, STOPPED, under_load_s
 from loadtests.soak_journal import Ended, Entry, Role, append_entry, end_of
 from loadtests.soak_limits import FRUITLESS_AT_MOST, crash_loop
 from loadtests.soak_night import read_night
-from loadtests.soak_segment import Run, SegmentEnd, Soak, run_segment
+from loadtests.soak_run import Run, Soak
+from loadtests.soak_segment import SegmentEnd, run_segment
 from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import timeline_of
 from processes.clocks import read_clocks

@@ -1,93 +1,32 @@
 """One segment of a soak: a fresh generator on the target, one on the control, samples, and what ends it early."""
 
-import os
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from decision.objectives import Slo
 from decision.quantities import duration_text
 from loadtests.abort import broken_limit
-from loadtests.generator import Generator, Load, life_watch, starting
+from loadtests.control_load import ControlLoad
+from loadtests.generator import Generator, Load, starting
 from loadtests.samples import Sample, append_sample
-from loadtests.soak_folder import JOURNAL, SAMPLES, STOP, generator_name, windows_of
-from loadtests.soak_journal import Entry, append_entry, next_segment
+from loadtests.soak_folder import SAMPLES, STOP, generator_name, windows_of
+from loadtests.soak_journal import next_segment
 from loadtests.soak_limits import broken_resource
-from loadtests.soak_result import Soaking
-from loadtests.soak_targets import SoakedTargets, StartTarget
+from loadtests.soak_run import Run, Soak
+from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import clock_moved, timeline_of
 from loadtests.windows import Window
 from processes.clocks import read_clocks
 from processes.errors import CollectError, ProcessError
-from processes.resources import Resources
 from processes.target import Target
 from processes.wait import wait_for
 
-_SHORT_S = 600.0
 _TICK_S = 0.5
 _NO_WINDOW_FOR_S = 30.0
 _STANDSTILL_S = 10.0
 _LOOKS_BACK = 100
 _MB = 1e6
-
-
-@dataclass(frozen=True)
-class Soak:
-    """What is soaked, with what, and how its resources are read. ``journey`` and ``workers`` as in ``Load``.
-
-    ``check`` raises when an input has changed. ``tell`` is shown the share done (None: something happened) and words.
-    """
-
-    soaking: Soaking
-    locustfile: Path
-    journey: str | None
-    rate_per_s: float
-    segment_s: float
-    seed: int
-    slo: Slo
-    start: StartTarget
-    read: Callable[[Target], Resources | None]
-    check: Callable[[], None]
-    folder: Path
-    tell: Callable[[float | None, str], None]
-    workers: int = 1
-
-    @property
-    def target_s(self) -> float:
-        """The seconds that are to be under load."""
-        return self.soaking.target_hours * 3600
-
-    @property
-    def window_s(self) -> float:
-        """How long a window is."""
-        return 2.0 if self.target_s < _SHORT_S else 10.0
-
-    @property
-    def sample_s(self) -> float:
-        """How far samples are apart."""
-        return 1.0 if self.target_s < _SHORT_S else 10.0
-
-
-@dataclass
-class Run:
-    """What one runner knows: the journal, what is under load, and the latest windows and samples of one life."""
-
-    soak: Soak
-    entries: list[Entry]
-    loaded_s: float
-    windows: list[Window] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-
-    def log(self, event: str, **detail: object) -> None:
-        """Write down what happened. Raises OSError."""
-        self.entries.append(append_entry(self.soak.folder / JOURNAL, read_clocks(), event, **detail))
-
-    def progress(self) -> str:
-        """How far the soak is, in words."""
-        return f"{duration_text(self.loaded_s)} of {duration_text(self.soak.target_s)} under load"
 
 
 @dataclass(frozen=True)
@@ -161,17 +100,6 @@ def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
     return None, ""
 
 
-@dataclass
-class _Control:
-    """The load on the control. ``placed``: its first window was written; ``alive`` says whether it shows life."""
-
-    generator: Generator
-    stack: ExitStack
-    alive: Callable[[], bool]
-    started_s: float
-    placed: bool = False
-
-
 class _Watch:
     """Looks after a segment while its generator runs, and says when it must end."""
 
@@ -180,22 +108,15 @@ class _Watch:
         self.target_died = self.stopped = False
         self.alive = read_clocks()
         self.broken: str | None = None
-        self._control: _Control | None = None
+        self._control: ControlLoad | None = None
         self._generator: Generator | None = None
         self._looked_s = time.monotonic()
         self._sample_due_s = 0.0
         self._seen, self._seen_at_s = 0, time.monotonic()
 
     def start_control(self, stack: ExitStack, load: Load) -> None:
-        """Load the control as the target. One that cannot be loaded is left out: the soak is of the target."""
-        beside = stack.enter_context(ExitStack())
-        name = generator_name(self.number, control=True)
-        try:
-            generator = beside.enter_context(starting(load, self.run.soak.folder, name=name))
-        except ProcessError as error:
-            self._control_ended("the control's load generator did not begin", str(error).splitlines()[0])
-            return
-        self._control = _Control(generator, beside, life_watch(generator.heartbeat_file), time.monotonic())
+        """Load the control as the target."""
+        self._control = ControlLoad(self.run, self.number, stack, load)
 
     def begins(self, generator: Generator) -> bool:
         """Wait until the target is under load; False when the segment ended before.
@@ -271,40 +192,10 @@ class _Watch:
             self.run.log("target-ended", role="control", alive_s=None)
             self.run.soak.tell(None, "the control ended; it is started again with the next segment")
             self.targets.put_away("control")
-            self._leave_control()
+            if self._control is not None:
+                self._control.leave()
         elif self._control is not None:
-            self._look_after_controls_load(self._control)
-
-    def _look_after_controls_load(self, control: "_Control") -> None:
-        process = control.generator.process
-        try:
-            if not control.placed and control.generator.begun():
-                control.placed = True
-                self.run.log("control-placed", segment=self.number)
-        except CollectError as error:
-            self._leave_control()
-            self._control_ended("the control's load generator did not begin", str(error).splitlines()[0])
-            return
-        waits_s = time.monotonic() - control.started_s
-        if not process.running():
-            code = process.wait(1.0)
-            self._control = None
-            if code != 0:  # 0: its time was over a moment before the target's
-                self._control_ended(f"the control's load generator ended with {code}", "")
-        elif not control.alive() if control.placed else waits_s > control.generator.begins_within_s:
-            os.kill(process.pid, signal.SIGKILL)  # what was stopped cannot be asked to end
-            self._leave_control()
-            self._control_ended("the control's load generator shows no life: it hangs, or was stopped", "")
-
-    def _leave_control(self) -> None:
-        """Stop the control's load."""
-        if self._control is not None:
-            self._control.stack.close()
-            self._control = None
-
-    def _control_ended(self, cause: str, more: str) -> None:
-        self.run.log("control-ended", segment=self.number, cause=cause)
-        self.run.soak.tell(None, f"{cause}; it goes on with the next segment{': ' if more else ''}{more}")
+            self._control.look()
 
     def _tell(self, windows: Sequence[Window]) -> None:
         run, samples = self.run, self.run.samples

@@ -165,3 +165,20 @@ def test_what_is_left_running_after_a_soak_is_nothing(release, started):
         return found
 
     wait_for(lambda: not left(), what="nothing left running", timeout_s=60)
+
+
+def test_two_short_nights_add_up_to_one_result(release):
+    plan = release / "plan.yaml"
+    plan.write_text(plan.read_text().replace("memory_limit: 512MB}", "memory_limit: 512MB, nights_add_up: true}"))
+    for options in ((), ("--again",)):
+        ran = gonogo(release, "soak", "start", "plan.yaml", "--profile", "quick", *options)
+        assert ran.returncode == 0, ran.stderr
+    assert "in 2 nights" in ran.stdout
+    first, second = sorted(records(release), key=lambda record: record["sequence"])
+    result = json.loads(gonogo(release, "soak", "status", "plan.yaml", "--profile", "quick", "--json").stdout)["result"]
+    assert [night["record_id"] for night in result["nights"]] == [first["record_id"], None]
+    assert result["hours_under_load"] * 3600 >= 10
+    assert result["gaps"] == []
+    replay = gonogo(release, "verify", "--ledger", "--replay")
+    assert replay.returncode == 0, replay.stderr
+    assert "2 soak" in replay.stdout

@@ -13,7 +13,7 @@ import psutil
 from loadtests.soak_folder import LOCK, read_journal, read_material
 from loadtests.soak_journal import Entry
 from loadtests.soak_result import Soaking, measurement_of
-from loadtests.soak_segment import Soak
+from loadtests.soak_run import Soak
 from processes.lines import complete_lines
 from processes.lock import holder_of
 from processes.ports import free_port
@@ -183,6 +183,11 @@ def generator_pids(folder: Path) -> list[int]:
         if where == folder and "guard.py" not in " ".join(words):  # nothing else works in the folder itself
             found.append(process.pid)
     return found
+
+
+def environment_of(pid: int) -> str:
+    """The environment of a process, as text."""
+    return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
 
 
 def target_pid(folder: Path, role: str = "target") -> int:

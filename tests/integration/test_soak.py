@@ -17,6 +17,7 @@ from processes.wait import wait_for
 from tests.integration.soaking import (
     DIES,
     PLAIN_LOCUSTFILE,
+    environment_of,
     events,
     generator_pid,
     generator_pids,
@@ -173,6 +174,19 @@ def test_a_control_that_ends_is_a_gap_of_the_control_alone(folder):
     assert measurement.result.target_deaths == 0
     assert measurement.result.control.deaths == 1
     assert "the control ended and was started again" in {gap.cause for gap in measurement.result.control.gaps}
+
+
+def test_a_stopped_load_generator_of_the_control_is_a_gap_of_the_control_alone(folder):
+    def stop() -> None:
+        of_control = [pid for pid in generator_pids(folder) if "control-0001" in environment_of(pid)]
+        os.kill(of_control[0], signal.SIGSTOP)
+
+    tell = once_sampled(folder, 3, stop)
+    measurement = finish(soak_of(folder, seconds=30, segment_s=24, control="stable", tell=tell))
+    assert measurement.outcome == "passed", measurement.summary
+    assert causes(measurement) == {"between two segments"}
+    of_control = {gap.cause for gap in measurement.result.control.gaps}
+    assert of_control == {"the control's load generator shows no life: it hangs, or was stopped"}
 
 
 def test_a_target_that_will_not_live_ends_the_soak(folder):
