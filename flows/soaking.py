@@ -25,7 +25,7 @@ from loadtests.soak_journal import end_of
 from loadtests.soak_night import read_night
 from loadtests.soak_nights import EarlierNights
 from loadtests.soak_result import Soaking, measurement_of
-from loadtests.soak_run import Soak
+from loadtests.soak_run import SEED_OF_SEGMENT, Soak
 from loadtests.soak_status import SoakStatus, status_of
 from processes.clocks import read_clocks
 from processes.errors import CollectError, GonogoError, UsageError
@@ -223,6 +223,7 @@ def _measurement(step: SoakStep, material: Material, earlier: EarlierNights | No
         rate_per_s=step.collect.rate,
         segment_s=step.collect.segment,
         seed=_SEED,
+        seed_of_segment=SEED_OF_SEGMENT,
         workers=step.collect.workers,
     )
 

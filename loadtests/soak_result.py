@@ -119,7 +119,8 @@ def outcome_of(
 ) -> tuple[Outcome, str]:
     """The outcome of a soak, and why when it did not pass. The trend has a verdict of its own.
 
-    ``ended_why`` says of each night why it ended. A night that failed is not made good by those around it.
+    ``ended_why`` says of each night why it ended. A night that failed is not made good by those around it. One that
+    ended before its time passes in no way by itself; those after it may reach the hours.
     """
     for night, why in zip(result.nights, ended_why, strict=True):
         outcome, failed_why = _outcome_of_night(night, why, limits)
@@ -128,7 +129,10 @@ def outcome_of(
             return "failed", of + failed_why
     if lost := [night for night in earlier.uncounted if night.failed]:
         return "failed", f"an earlier night failed ({lost[0].record_id[:12]}), and cannot be counted: {lost[0].why}"
-    return load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+    outcome, why = load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+    if outcome == "passed" and result.ended == "stopped":  # good so far says nothing of the time that is missing
+        return "inconclusive", f"it was {ended_why[-1]}"
+    return outcome, why
 
 
 def _outcome_of_night(night: SoakNight, ended_why: str, limits: Limits) -> tuple[Outcome, str]:
@@ -191,7 +195,7 @@ def result_of(nights: Sequence[Night], soaking: Soaking) -> SoakResult:
         generator_cpu=max(w.generator_cpu for w in windows),
         samples=samples,
         samples_missing=samples - len(readings),
-        memory_ratio=min(1.0, max(rss) / soaking.memory_limit_bytes) if rss else None,
+        memory_ratio=max(rss) / soaking.memory_limit_bytes if rss else None,
         rss_first_mb=round(rss[0] / _MB, 3) if rss else None,
         rss_last_mb=round(rss[-1] / _MB, 3) if rss else None,
         growth_per_day=trend.growth_per_day,

@@ -13,7 +13,7 @@ from loadtests.samples import Sample, append_sample
 from loadtests.soak_folder import SAMPLES, STOP, generator_name, windows_of
 from loadtests.soak_journal import next_segment
 from loadtests.soak_limits import broken_resource
-from loadtests.soak_run import Run, Soak
+from loadtests.soak_run import Run, Soak, segment_seed
 from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import clock_moved, timeline_of
 from loadtests.windows import Window
@@ -54,10 +54,10 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
     watch, cause, error = _Watch(run, targets, number), None, ""
     try:
         with ExitStack() as stack:
-            load = _load(soak, target, duration_s)
+            load = _load(soak, target, duration_s, number)
             generator = stack.enter_context(starting(load, soak.folder, name=generator_name(number)))
             if control is not None:
-                watch.start_control(stack, _load(soak, control, duration_s))
+                watch.start_control(stack, _load(soak, control, duration_s, number))
             if watch.begins(generator):
                 run.log("segment-placed", segment=number)
                 cause, error = _wait(generator, watch)
@@ -76,14 +76,14 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
     return SegmentEnd(duration_s, seconds, cause, error, watch.target_died, watch.broken, watch.stopped)
 
 
-def _load(soak: Soak, target: Target, duration_s: float) -> Load:
+def _load(soak: Soak, target: Target, duration_s: float, segment: int) -> Load:
     return Load(
         target.url,
         soak.locustfile,
         soak.journey,
         soak.rate_per_s,
         duration_s,
-        soak.seed,
+        segment_seed(soak.seed, segment),
         soak.window_s,
         workers=soak.workers,
     )

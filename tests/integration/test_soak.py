@@ -17,6 +17,7 @@ from processes.wait import wait_for
 from tests.integration.soaking import (
     DIES,
     PLAIN_LOCUSTFILE,
+    RANDOM_LOCUSTFILE,
     environment_of,
     events,
     generator_pid,
@@ -78,6 +79,18 @@ def test_a_soak_counts_time_under_load_and_the_time_between_its_segments(folder)
     assert result.control.completed
     assert result.control.error_rate == 0
     assert result.control.series
+
+
+def test_no_segment_sends_the_requests_of_another_again_and_the_control_gets_the_same(folder):
+    (folder.parent / "some.py").write_text(RANDOM_LOCUSTFILE)
+    assert finish(soak_of(folder, seconds=8, segment_s=4, control="stable")).result.segments == 2
+    candidate, stable = (
+        [line for line in (folder.parent / f"{name}.out").read_text().splitlines() if line.startswith("/item/")]
+        for name in ("candidate", "stable")
+    )
+    assert len(candidate) > 100
+    assert len(set(candidate)) == len(candidate)
+    assert len(set(candidate) & set(stable)) > 0.9 * len(stable)
 
 
 def test_a_killed_runner_costs_the_time_until_it_is_resumed(folder):
