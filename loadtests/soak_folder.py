@@ -48,7 +48,7 @@ def read_material(folder: Path) -> Material:
 
 def read_journal(folder: Path) -> list[Entry]:
     """The journal so far; empty where no soak has begun."""
-    return parse_journal(complete_lines(folder / JOURNAL), JOURNAL)
+    return parse_journal(complete_lines(folder / JOURNAL), str(folder / JOURNAL))
 
 
 def read_segments(content: bytes, name: str) -> list[Segment]:

@@ -68,7 +68,8 @@ def measurement_of(
     outcome, why = outcome_of(result, [night.ended_why for night in nights], limits, earlier)
     left_out = [LeftOut("seconds without load", round(lost.seconds), lost.cause) for lost in result.lost_time]
     if result.samples_missing:
-        left_out.append(LeftOut("samples", result.samples_missing, "the source of resources did not answer"))
+        why_missing = "the source of resources did not answer, or the line was damaged"
+        left_out.append(LeftOut("samples", result.samples_missing, why_missing))
     if material.damaged:
         left_out.append(LeftOut("lines of windows", material.damaged, "damaged when they were written"))
     attachments = [
@@ -119,8 +120,8 @@ def outcome_of(
 ) -> tuple[Outcome, str]:
     """The outcome of a soak, and why when it did not pass. The trend has a verdict of its own.
 
-    ``ended_why`` says of each night why it ended. A night that failed is not made good by those around it. One that
-    ended before its time passes in no way by itself; those after it may reach the hours.
+    ``ended_why`` says of each night why it ended. A night that failed is not made good by those around it. What was
+    stopped before its hours (those of all nights) were reached is inconclusive at best.
     """
     for night, why in zip(result.nights, ended_why, strict=True):
         outcome, failed_why = _outcome_of_night(night, why, limits)
@@ -130,7 +131,8 @@ def outcome_of(
     if lost := [night for night in earlier.uncounted if night.failed]:
         return "failed", f"an earlier night failed ({lost[0].record_id[:12]}), and cannot be counted: {lost[0].why}"
     outcome, why = load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
-    if outcome == "passed" and result.ended == "stopped":  # good so far says nothing of the time that is missing
+    too_short = result.ended == "stopped" and result.hours_under_load < result.target_hours
+    if outcome == "passed" and too_short:  # good so far says nothing of the time that is missing
         return "inconclusive", f"it was {ended_why[-1]}"
     return outcome, why
 
