@@ -11,7 +11,7 @@ from decision.objectives import Objective
 from loadtests.load import Limits
 from loadtests.samples import Sample
 from loadtests.soak_folder import Material
-from loadtests.soak_limits import broken_resource, crash_loop
+from loadtests.soak_limits import broken_resource, crash_loop, wears_out
 from loadtests.soak_night import read_night
 from loadtests.soak_nights import EarlierNights
 from loadtests.soak_result import Soaking, outcome_of, result_of
@@ -206,3 +206,8 @@ def test_a_target_may_end_now_and_then_and_not_all_the_time():
     assert crash_loop([0.0, 4000.0, 8000.0, 12_000.0, 16_000.0, 20_000.0], 0) is None
     assert "6 times within an hour" in crash_loop([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], 0)
     assert "3 times in a row" in crash_loop([0.0], 3)
+
+
+def test_a_load_generator_may_end_early_now_and_then_and_not_all_the_time():
+    assert wears_out([n * 720.0 for n in range(20)]) is None
+    assert "ended early 6 times within an hour" in wears_out([n * 700.0 for n in range(20)])
