@@ -194,7 +194,7 @@ def test_two_short_nights_add_up_to_one_result(release):
         ran = gonogo(release, "soak", "start", "plan.yaml", "--profile", "quick", *options)
         assert ran.returncode == 0, ran.stderr
     assert "in 2 nights" in ran.stdout
-    first, second = sorted(records(release), key=lambda record: record["sequence"])
+    first, _ = sorted(records(release), key=lambda record: record["sequence"])
     result = json.loads(gonogo(release, "soak", "status", "plan.yaml", "--profile", "quick", "--json").stdout)["result"]
     assert [night["record_id"] for night in result["nights"]] == [first["record_id"], None]
     assert result["hours_under_load"] * 3600 >= 10
