@@ -14,7 +14,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError
 
 from cli import analyze, authorize, evidence, plan, report, rollout, sign, soak, verify
-from processes.errors import GonogoError, UsageError
+from processes.errors import GonogoError, Terminated, UsageError
 
 INTERNAL_ERROR = 70
 WRONG_USAGE = 2
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def main() -> None:

@@ -92,11 +92,19 @@ def stop(
     """
     step = soak_step(plan, collect, profile, home.resolve())
     stopped = stop_soak(step)
+    ended = soak_status(step) if stopped == "it ended" else None
+    if record and isinstance(ended, Record):
+        return _print_record(ended)
     if record:
         with progress_on_stderr():
             return _print_record(record_stopped(step))
     go_on = f"gonogo soak resume {plan}{_options(step, profile)}"
-    print_text(f"{step.name}: stopped; go on with: {go_on}" if stopped else f"{step.name}: nobody runs it")
+    said = {
+        "stopped": f"stopped; go on with: {go_on}",
+        "it ended": "it had ended before it could be stopped",
+        "nobody ran it": "nobody runs it",
+    }
+    print_text(f"{step.name}: {said[stopped]}")
     _print_status(step, json=False)
     return 0
 

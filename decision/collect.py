@@ -154,11 +154,15 @@ class SoakCollect(_Collect):
     journey: str | None = None
     rate: RatePerS
     workers: int = Field(default=1, ge=1, le=64)
-    memory_limit: Number = Field(description="bytes that the target may use in production")
-    limit_per_day: Number = 0.05
-    segment: DurationS = 1800.0
+    memory_limit: Number = Field(gt=0, description="bytes that the target may use in production")
+    limit_per_day: Number = Field(
+        default=0.05, gt=0, le=1, description="growth of memory a day, as a share of its level, that is no leak yet"
+    )
+    segment: DurationS = Field(
+        default=1800.0, ge=30, description="after so long a fresh load generator goes on; the pause between is a gap"
+    )
     coverage_at_least: Share = Field(
-        default=0.95, description="below this share of the time under load the trend is not proven"
+        default=0.95, gt=0, description="below this share of the time under load the trend is not proven"
     )
     nights_add_up: bool = Field(
         default=False, description="earlier soaks of the same subject and inputs count together with a new one"

@@ -255,8 +255,10 @@ class SoakResult(Result):
     generator_rss_mb: float | None = Field(description="highest")
     generator_cpu: float | None = Field(description="highest share of one core in a window")
     samples: Count
-    samples_missing: Count = Field(description="samples for which the source of resources gave no answer")
-    memory_ratio: Ratio | None = Field(description="highest RSS / the plan's memory limit of the target")
+    samples_missing: Count = Field(description="samples for which the source gave no answer, or that were damaged")
+    memory_ratio: Annotated[float, Field(ge=0)] | None = Field(
+        description="highest RSS / the plan's memory limit of the target: above 1 when it used more"
+    )
     rss_first_mb: float | None
     rss_last_mb: float | None
     growth_per_day: float | None

@@ -6,26 +6,62 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from decision.collect import PrometheusResources
-from processes.errors import CollectError
-from processes.resources import Resources, read_tree
+from processes.errors import CollectError, ProcessError, UsageError
+from processes.resources import Resources, is_alive, listener_on, listens, read_tree
 from processes.target import Target
+from processes.wait import wait_for
 from telemetry.prometheus_source import PrometheusSource, prometheus_source
 from telemetry.scrape import scrape
 
 ReadResources = Callable[[Target], Resources | None]
 """Reads once; None when the source does not answer: a missing sample, never a zero."""
 
+_LISTENS_WITHIN_S = 5.0
+
 
 @contextmanager
 def resources_reader(source: Literal["process", "metrics"] | PrometheusResources) -> Iterator[ReadResources]:
     """How the resources of targets are read as long as the block."""
     if source == "process":
-        yield lambda target: None if target.pid is None else read_tree(target.pid)
+        yield resources_of_process
     elif source == "metrics":
         yield resources_of_metrics
     else:
         with prometheus_source(source.prometheus) as prometheus:
             yield lambda target: resources_of_prometheus(prometheus, source, target)
+
+
+def resources_of_process(target: Target) -> Resources | None:
+    """What a target's process and its descendants use; None where none of them is the server."""
+    if target.pid is None or not listens(target.pid, _port(target)):
+        return None
+    return read_tree(target.pid)
+
+
+def check_is_server(target: Target) -> None:
+    """Raise UsageError where the process that was started lives, and another one that it left behind is the server."""
+    pid, port = target.pid, _port(target)
+    if pid is None:
+        return
+    try:
+        wait_for(
+            lambda: listens(pid, port) or not is_alive(pid),
+            what=f"target {target.name} listening on port {port}",
+            timeout_s=_LISTENS_WITHIN_S,
+        )
+    except ProcessError as error:
+        server = listener_on(port)
+        found = "" if server is None else f" (that is process {server}, which goes on running: end it)"
+        raise UsageError(
+            f"target {target.name}: neither the process that was started ({pid}) nor a child of it listens on port "
+            f"{port}{found}: its memory would not be the server's. Start the server in the foreground, or say where "
+            "its memory is read (resources)"
+        ) from error
+
+
+def _port(target: Target) -> int:
+    parts = urlsplit(target.url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def resources_of_metrics(target: Target) -> Resources | None:

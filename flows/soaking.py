@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from decision.collect import SoakCollect, TargetName
 from decision.plan_file import read_plan
@@ -17,19 +18,21 @@ from flows.authorization import pending
 from flows.earlier_nights import earlier_nights, own_windows
 from flows.measuring import Step, step_of
 from flows.progress import report_progress
-from flows.resources import resources_reader
+from flows.resources import check_is_server, resources_reader
 from flows.targets import running_target
-from loadtests.soak import ask_to_stop, end_for_good, run_soak, user
+from loadtests.soak import end_for_good, run_soak
 from loadtests.soak_folder import JOURNAL, LOCK, Material, read_journal, read_material
 from loadtests.soak_journal import end_of
 from loadtests.soak_night import read_night
 from loadtests.soak_nights import EarlierNights
 from loadtests.soak_result import Soaking, measurement_of
-from loadtests.soak_run import Soak
+from loadtests.soak_run import SEED_OF_SEGMENT, Soak
 from loadtests.soak_status import SoakStatus, status_of
+from loadtests.soak_stop import ask_to_stop, user
 from processes.clocks import read_clocks
 from processes.errors import CollectError, GonogoError, UsageError
 from processes.lock import holder_of, holding
+from processes.target import Target
 from processes.wait import wait_for
 
 _SEED = 72
@@ -37,6 +40,9 @@ _TARGETS: dict[str, TargetName] = {"stable": "stable", "candidate": "candidate"}
 _STOPS_WITHIN_S = 300.0
 
 SoakStep = Step[SoakCollect]
+
+Stopped = Literal["stopped", "it ended", "nobody ran it"]
+"""What a request to stop came to: a soak that ended meanwhile, as it may at any time, was not stopped."""
 
 
 def soak_step(plan: Path, collect: str | None, profile: str, home: Path) -> SoakStep:
@@ -77,17 +83,28 @@ def start_or_resume(step: SoakStep) -> Record:
         return _soak_and_record(step)
 
 
-def stop_soak(step: SoakStep) -> bool:
-    """Ask whoever runs the soak to stop, and wait for the end of it; False when nobody runs it.
+def stop_soak(step: SoakStep) -> Stopped:
+    """Ask whoever runs the soak to stop, and wait for the end of it.
 
     Raises ProcessError when it has not ended within five minutes.
     """
     lock = step.work_dir / LOCK
-    if holder_of(lock) is None:
-        return False
-    ask_to_stop(step.work_dir)
-    wait_for(lambda: holder_of(lock) is None, what="the end of the soak", timeout_s=_STOPS_WITHIN_S, interval_s=0.2)
-    return True
+    asked: list[str] = []
+
+    def over() -> bool:
+        holder = holder_of(lock)
+        if holder is None or holder.pid is None:  # without a pid it is just taking the lock
+            return holder is None
+        if not asked:
+            asked.append(str(holder))
+            ask_to_stop(step.work_dir)
+        return str(holder) != asked[0]  # somebody else goes on with it meanwhile
+
+    if over():
+        return "nobody ran it"
+    wait_for(over, what="the end of the soak", timeout_s=_STOPS_WITHIN_S, interval_s=0.2)
+    entries = read_journal(step.work_dir)
+    return "stopped" if entries and end_of(entries) is None else "it ended"
 
 
 def record_stopped(step: SoakStep) -> Record:
@@ -123,6 +140,7 @@ def soak_status(step: SoakStep) -> SoakStatus | Record | None:
     """Where the soak stands; the newest record of a finished one when none has begun; None when there is neither."""
     material = read_material(step.work_dir)
     if material.journal:
+        read_journal(step.work_dir)  # an error in it names the file
         return status_of(material, soaking_of(step), holder_of(step.work_dir / LOCK), read_clocks())
     try:
         store = open_existing_store(step.home)
@@ -172,7 +190,7 @@ def _soak_and_record(step: SoakStep) -> Record:
                 segment_s=step.collect.segment,
                 seed=_SEED,
                 slo=step.plan.slo,
-                start=lambda name: running_target(step.plan_file, _TARGETS[name], step.work_dir),
+                start=lambda name: _soaked_target(step, name),
                 read=read,
                 check=step.check,
                 folder=step.work_dir,
@@ -181,6 +199,15 @@ def _soak_and_record(step: SoakStep) -> Record:
             )
         )
     return _record(step)
+
+
+@contextmanager
+def _soaked_target(step: SoakStep, name: str) -> Iterator[Target]:
+    """A target, whose process is the server where its memory is to be read there. Raises UsageError, ProcessError."""
+    with running_target(step.plan_file, _TARGETS[name], step.work_dir) as target:
+        if step.collect.resources == "process":
+            check_is_server(target)
+        yield target
 
 
 def _end_and_record(step: SoakStep, why: str) -> Record:
@@ -223,6 +250,7 @@ def _measurement(step: SoakStep, material: Material, earlier: EarlierNights | No
         rate_per_s=step.collect.rate,
         segment_s=step.collect.segment,
         seed=_SEED,
+        seed_of_segment=SEED_OF_SEGMENT,
         workers=step.collect.workers,
     )
 

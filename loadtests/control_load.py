@@ -59,7 +59,11 @@ class ControlLoad:
         elif not self._shows_life(running):
             os.kill(process.pid, signal.SIGKILL)  # what was stopped cannot be asked to end
             self.leave()
-            self._ended("the control's load generator shows no life: it hangs, or was stopped", "")
+            if running.placed:
+                self._ended("the control's load generator shows no life: it hangs, or was stopped", "")
+            else:
+                within_s = running.generator.begins_within_s
+                self._ended("the control's load generator did not begin", f"not within {within_s:g} s")
 
     def leave(self) -> None:
         """Stop it."""

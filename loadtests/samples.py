@@ -1,9 +1,11 @@
 """Samples of what the soaked processes use, and the lives of the processes that they are of."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from loadtests.soak_journal import Role
 from processes.errors import CollectError
@@ -26,16 +28,40 @@ def append_sample(path: Path, sample: Sample) -> None:
 
 
 def parse_samples(content: bytes, name: str) -> list[Sample]:
-    """The samples of JSON lines; what follows the last line end does not count. Raises CollectError."""
-    try:
-        entries = [json.loads(line) for line in content.decode().split("\n")[:-1]]
-        return [Sample(e["at_s"], _resources(e["target"]), _resources(e["control"])) for e in entries]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CollectError(f"{name}: not a file of samples: {error}") from error
+    """The samples of JSON lines; what follows the last line end does not count.
+
+    A damaged line is a missing sample, at the time of the one before it. Raises CollectError when no line is a sample.
+    """
+    samples: list[Sample] = []
+    lines = content.decode(errors="replace").split("\n")[:-1]
+    damaged = 0
+    for line in lines:
+        try:
+            samples.append(_sample(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged += 1
+            samples.append(Sample(samples[-1].at_s if samples else 0.0, None, None))
+    if damaged and damaged == len(lines):
+        raise CollectError(f"{name}: none of its {damaged} lines is a sample")
+    return samples
 
 
-def _resources(entry: dict[str, float] | None) -> Resources | None:
-    return None if entry is None else Resources(**entry)  # type: ignore[arg-type]
+def _sample(line: str) -> Sample:
+    entry = json.loads(line)
+    at_s = float(entry["at_s"])
+    if not math.isfinite(at_s):
+        raise ValueError("a sample at no time")
+    return Sample(at_s, _resources(entry["target"]), _resources(entry["control"]))
+
+
+def _resources(entry: dict[str, Any] | None) -> Resources | None:
+    if entry is None:
+        return None
+    resources = Resources(**entry)
+    needed = (resources.created_at_s, resources.rss_bytes, resources.cpu_s)
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in needed):
+        raise ValueError("a reading without numbers")
+    return resources
 
 
 Reading = tuple[float, Resources]

@@ -5,8 +5,6 @@ Whoever runs it holds the folder's lock.
 """
 
 import errno
-import getpass
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,16 +14,17 @@ from pathlib import Path
 import psutil
 
 from loadtests.soak_folder import JOURNAL, STOP, read_journal, read_material
-from loadtests.soak_gaps import RATE_NOT_HELD, STOPPED, under_load_s
+from loadtests.soak_gaps import RATE_NOT_HELD, STOPPED, TERMINATED, under_load_s
 from loadtests.soak_journal import Ended, Entry, Role, append_entry, end_of
-from loadtests.soak_limits import FRUITLESS_AT_MOST, crash_loop
+from loadtests.soak_limits import FRUITLESS_AT_MOST, crash_loop, wears_out
 from loadtests.soak_night import read_night
 from loadtests.soak_run import Run, Soak
-from loadtests.soak_segment import SegmentEnd, run_segment
+from loadtests.soak_segment import SegmentEnd, error_line, run_segment
+from loadtests.soak_stop import asked_to_stop, user
 from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import timeline_of
 from processes.clocks import read_clocks
-from processes.errors import CollectError, GonogoError, ProcessError
+from processes.errors import CollectError, GonogoError, ProcessError, Terminated
 from processes.target import Target
 from processes.wait import wait_for
 
@@ -47,14 +46,13 @@ def run_soak(soak: Soak) -> None:
     """Soak until the target hours were under load, or a limit is broken, or the target would not live.
 
     Returns at once when that was reached before. Raises SoakStopped when a person asked for it; CollectError when the
-    generator brings no load, an input changed, or there is no space left; ProcessError when the target does not become
-    ready at first. Whatever it raises, the soak can be resumed and loses nothing.
+    generator brings no load, or ends early again and again, an input changed, or there is no space left; ProcessError
+    when the target does not become ready at first. Whatever it raises, the soak can be resumed and loses nothing.
     """
     entries = read_journal(soak.folder)
     if end_of(entries):
         return
     _wait_for_predecessors(soak.folder, entries)
-    (soak.folder / STOP).unlink(missing_ok=True)
     so_far = read_night(read_material(soak.folder))
     run = Run(soak, entries, under_load_s(so_far.placed))
     ends_s = [p.window.finished_at_s for p in so_far.placed[-1:]] + [sample.at_s for sample in so_far.samples[-1:]]
@@ -78,20 +76,22 @@ def _soak(run: Run) -> None:
     fruitless = deaths_without_load = 0
     with SoakedTargets(soak.start, names, started) as targets:
         while not _is_complete(run):
+            _obey(soak.folder, run.progress())
             soak.check()
             if not _ready(run, targets):
                 deaths_without_load += 1
                 if _would_not_live(run, deaths_without_load):
                     return None
                 continue
+            _obey(soak.folder, run.progress())  # a start of the targets takes its time
             segment = run_segment(run, targets)
             if segment.cause or segment.target_died or run.loaded_s < soak.target_s:
-                what = "the target ended" if segment.target_died else segment.cause or "a segment is over"
+                what = "the target ended" if segment.target_died else _early_end(segment) or "a segment is over"
                 soak.tell(None, f"{what}: {run.progress()}")
             if segment.broken:
                 return _end(run, "aborted", segment.broken)
             if segment.stopped:
-                raise SoakStopped(f"stopped by {_asked_by(soak.folder)}: {run.progress()}")
+                continue  # unless it is complete, it stops above
             if segment.target_died:
                 deaths_without_load = 0 if segment.under_load_s else deaths_without_load + 1
                 if _would_not_live(run, deaths_without_load):
@@ -107,6 +107,8 @@ def _soak(run: Run) -> None:
                     f"{fruitless} segments in a row brought no load; the last: {segment.cause or RATE_NOT_HELD}"
                     f"{'; ' if segment.error else ''}{segment.error}"
                 )
+            if segment.cause and (why := _wears_out(run)):
+                raise CollectError(f"{why}; the last: {_early_end(segment)}: {run.progress()}, which is kept")
     return _end(run, "complete", "the target hours were under load")
 
 
@@ -152,6 +154,26 @@ def _would_not_live(run: Run, without_load: int) -> bool:
     return True
 
 
+def _wears_out(run: Run) -> str | None:
+    timeline = timeline_of(run.entries)
+    early = [e for e in _of_this_runner(run) if e.event == "segment-ended" and e.detail["cause"]]
+    return wears_out([timeline.at(e.clocks) for e in early])
+
+
+def _early_end(segment: SegmentEnd) -> str | None:
+    """Why a segment ended early, with the last thing that its generator said."""
+    said = error_line(segment.error)
+    return f"{segment.cause} ({said})" if segment.cause and said else segment.cause
+
+
+def _obey(folder: Path, progress: str) -> None:
+    """Raise SoakStopped when a person has asked this runner to stop."""
+    by = asked_to_stop(folder)
+    if by is not None:
+        (folder / STOP).unlink()
+        raise SoakStopped(f"stopped by {by}: {progress}")
+
+
 def _is_fruitless(segment: SegmentEnd) -> bool:
     """Nothing was under load, or the segment had its whole time and less than half of it was."""
     whole = segment.cause is None
@@ -165,19 +187,6 @@ def _end(run: Run, how: Ended, why: str) -> None:
 def end_for_good(folder: Path, why: str) -> None:
     """End a soak that is not complete: what was measured is what there is. The lock must be held."""
     append_entry(folder / JOURNAL, read_clocks(), "soak-ended", how="stopped", why=why)
-
-
-def ask_to_stop(folder: Path) -> None:
-    """Ask whoever runs the soak to stop it."""
-    (folder / STOP).write_text(json.dumps({"by": user()}))
-
-
-def user() -> str:
-    """Who runs this process."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
 
 
 @contextmanager
@@ -197,6 +206,9 @@ def _leaving_word(run: Run) -> Iterator[None]:
         raise CollectError(
             f"no space is left in {run.soak.folder}: {run.progress()}, which is kept; resume when there is space"
         ) from error
+    except Terminated:
+        run.log("runner-ended", why=TERMINATED)
+        raise
     except (SoakStopped, KeyboardInterrupt):
         run.log("runner-ended", why=STOPPED)
         raise
@@ -231,9 +243,13 @@ def _wait_for_predecessors(folder: Path, entries: list[Entry]) -> None:
                 continue
         return found
 
+    def gone() -> bool:
+        _obey(folder, "nothing has begun yet")
+        return not left()
+
     if entries:
         wait_for(
-            lambda: not left(),
+            gone,
             what=f"the end of what the last runner started (processes {left()})",
             timeout_s=_PREDECESSORS_END_WITHIN_S,
             interval_s=0.2,
@@ -243,13 +259,6 @@ def _wait_for_predecessors(folder: Path, entries: list[Entry]) -> None:
 def _of_this_runner(run: Run) -> list[Entry]:
     began = max(i for i, e in enumerate(run.entries) if e.event == "runner-began")
     return run.entries[began:]
-
-
-def _asked_by(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / STOP).read_text())["by"])
-    except (OSError, ValueError, KeyError):
-        return "a person"
 
 
 def _line(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """The folder of a soak: all that is known of it. Windows and samples are written there as they come."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtests.soak_gaps import Segment
@@ -24,13 +25,23 @@ _OF_TARGET, _OF_CONTROL = "soak", "control"
 
 @dataclass(frozen=True)
 class Material:
-    """What a soak is computed from, as it is attached to its record. ``damaged``: lines that could not be read."""
+    """What a soak is computed from, as it is attached to its record. ``damaged``: lines that could not be read.
+
+    ``read``: the segments of windows and control_windows, where they were read already; days of them take seconds.
+    """
 
     windows: bytes
     control_windows: bytes
     samples: bytes
     journal: bytes
     damaged: int
+    read: tuple[Sequence[Segment], Sequence[Segment]] | None = field(default=None, repr=False, compare=False)
+
+    def segments(self, *, control: bool = False) -> Sequence[Segment]:
+        """The segments of the target's load, or of the control's. Raises CollectError."""
+        if self.read is not None:
+            return self.read[control]
+        return read_segments(self.control_windows, CONTROL_WINDOWS) if control else read_segments(self.windows, WINDOWS)
 
 
 def generator_name(segment: int, *, control: bool = False) -> str:
@@ -40,15 +51,15 @@ def generator_name(segment: int, *, control: bool = False) -> str:
 
 def read_material(folder: Path) -> Material:
     """Everything that was completely written so far, also while it goes on."""
-    windows, damaged = _gather(folder, _OF_TARGET)
-    control_windows, damaged_too = _gather(folder, _OF_CONTROL)
+    windows, segments, damaged = _gather(folder, _OF_TARGET)
+    control_windows, of_control, damaged_too = _gather(folder, _OF_CONTROL)
     samples, journal = complete_lines(folder / SAMPLES), complete_lines(folder / JOURNAL)
-    return Material(windows, control_windows, samples, journal, damaged + damaged_too)
+    return Material(windows, control_windows, samples, journal, damaged + damaged_too, (segments, of_control))
 
 
 def read_journal(folder: Path) -> list[Entry]:
     """The journal so far; empty where no soak has begun."""
-    return parse_journal(complete_lines(folder / JOURNAL), JOURNAL)
+    return parse_journal(complete_lines(folder / JOURNAL), str(folder / JOURNAL))
 
 
 def read_segments(content: bytes, name: str) -> list[Segment]:
@@ -61,23 +72,25 @@ def read_segments(content: bytes, name: str) -> list[Segment]:
 
 def windows_of(folder: Path, segment: int) -> list[Window]:
     """The windows that a segment has brought."""
-    content, _ = _gather(folder, generator_name(segment))
-    return parse_windows(content, WINDOWS)
+    _, segments, _ = _gather(folder, generator_name(segment))
+    return [window for one in segments for window in one.windows]
 
 
-def _gather(folder: Path, of: str) -> tuple[bytes, int]:
-    """The windows of all segments, each line with the number of its segment, and how many lines were damaged.
+def _gather(folder: Path, of: str) -> tuple[bytes, list[Segment], int]:
+    """The windows of all segments, each line with the number of its segment; the same read; how many were damaged.
 
     A line that a full disk or a crash damaged is left out: its time is then a gap.
     """
-    lines, damaged = [], 0
+    lines, segments, damaged = [], list[Segment](), 0
     for file in sorted(folder.glob(f"{of}*.windows.jsonl")):
-        number = int(file.name.split(".")[0].rpartition("-")[2])
+        number, windows = int(file.name.split(".")[0].rpartition("-")[2]), list[Window]()
         for line in complete_lines(file).decode(errors="replace").splitlines(keepends=True):
             try:
-                parse_windows(line.encode(), file.name)
+                windows += parse_windows(line.encode(), file.name)
             except CollectError:
                 damaged += 1
                 continue
             lines.append(f'{{"segment": {number}, {line[1:]}')
-    return "".join(lines).encode(), damaged
+        if windows:
+            segments.append(Segment(number, windows))
+    return "".join(lines).encode(), sorted(segments, key=lambda segment: segment.number), damaged

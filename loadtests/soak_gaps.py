@@ -19,6 +19,7 @@ SUSPENDED = "the machine was suspended"
 TARGET_ENDED = "the target ended and was started again"
 CONTROL_ENDED = "the control ended and was started again"
 STOPPED = "stopped by a person"
+TERMINATED = "the runner was told to end (SIGTERM)"
 STOOD_STILL = "the soak's runner stood still"
 NO_WINDOW = "a window is missing"
 

@@ -69,7 +69,12 @@ def parse_journal(content: bytes, name: str) -> list[Entry]:
             clocks = Clocks(str(detail.pop("boot_id")), *readings)
             entries.append(Entry(str(detail.pop("event")), clocks, detail))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CollectError(f"{name}:{number}: not an entry of a soak's journal: {error}") from error
+            # Left out, a death of the target or a restart of the machine could go with it: nothing is judged without.
+            raise CollectError(
+                f"{name}:{number}: a damaged entry of a soak's journal ({error}); what it said decides how the soak is "
+                "judged. Mend the line from a copy, or move the folder away and soak again: its windows and samples "
+                "can still be read"
+            ) from error
     return entries
 
 

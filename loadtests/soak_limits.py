@@ -10,6 +10,7 @@ FRUITLESS_AT_MOST = 3
 """So many segments in a row without load, or starts of the target without a window, and the soak gives up."""
 
 DEATHS_AN_HOUR_AT_MOST = 5
+"""Of the target, and of the load generator."""
 
 
 def broken_resource(samples: Sequence[Sample], slo: Slo, memory_limit_bytes: float) -> str | None:
@@ -47,7 +48,18 @@ def crash_loop(deaths_at_s: Sequence[float], deaths_without_load: int) -> str | 
     """
     if deaths_without_load >= FRUITLESS_AT_MOST:
         return f"the target ended {deaths_without_load} times in a row before anything was under load"
-    within_an_hour = [at_s for at_s in deaths_at_s if at_s > deaths_at_s[-1] - 3600]
-    if len(within_an_hour) > DEATHS_AN_HOUR_AT_MOST:
-        return f"the target ended {len(within_an_hour)} times within an hour"
-    return None
+    count = _within_an_hour(deaths_at_s)
+    return f"the target ended {count} times within an hour" if count > DEATHS_AN_HOUR_AT_MOST else None
+
+
+def wears_out(ends_at_s: Sequence[float]) -> str | None:
+    """Why it makes no sense to start the load generator once more, in words; None: it does.
+
+    ``ends_at_s``: when it ended early, or had to be ended, oldest first.
+    """
+    count = _within_an_hour(ends_at_s)
+    return f"the load generator ended early {count} times within an hour" if count > DEATHS_AN_HOUR_AT_MOST else None
+
+
+def _within_an_hour(times_s: Sequence[float]) -> int:
+    return sum(at_s > times_s[-1] - 3600 for at_s in times_s)

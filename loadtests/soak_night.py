@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from evidence.results import SoakNight
 from loadtests.samples import Reading, Sample, parse_samples, readings_of
-from loadtests.soak_folder import CONTROL_WINDOWS, JOURNAL, SAMPLES, WINDOWS, Material, read_segments
+from loadtests.soak_folder import JOURNAL, SAMPLES, Material
 from loadtests.soak_gaps import Placed, place, span_s, under_load_s
 from loadtests.soak_journal import Entry, deaths_of, end_of, parse_journal
 from loadtests.windows import Totals
@@ -22,12 +23,12 @@ class Night:
     control_placed: Sequence[Placed]
     samples: Sequence[Sample]
 
-    @property
+    @cached_property
     def readings(self) -> list[Reading]:
         """What was read of the target."""
         return readings_of(self.samples, "target")
 
-    @property
+    @cached_property
     def control_readings(self) -> list[Reading]:
         """What was read of the control."""
         return readings_of(self.samples, "control")
@@ -55,12 +56,11 @@ def read_night(material: Material, record_id: str | None = None) -> Night:
     """What the material of a soak says. Raises CollectError when it is damaged."""
     entries, samples = parse_journal(material.journal, JOURNAL), parse_samples(material.samples, SAMPLES)
     sampled_s = [sample.at_s for sample in samples]
-    control = read_segments(material.control_windows, CONTROL_WINDOWS)
     return Night(
         record_id=record_id,
         entries=entries,
-        placed=place(read_segments(material.windows, WINDOWS), entries, sampled_s),
-        control_placed=place(control, entries, sampled_s, placed_by="control-placed"),
+        placed=place(material.segments(), entries, sampled_s),
+        control_placed=place(material.segments(control=True), entries, sampled_s, placed_by="control-placed"),
         samples=samples,
     )
 

@@ -68,7 +68,8 @@ def measurement_of(
     outcome, why = outcome_of(result, [night.ended_why for night in nights], limits, earlier)
     left_out = [LeftOut("seconds without load", round(lost.seconds), lost.cause) for lost in result.lost_time]
     if result.samples_missing:
-        left_out.append(LeftOut("samples", result.samples_missing, "the source of resources did not answer"))
+        why_missing = "the source of resources did not answer, or the line was damaged"
+        left_out.append(LeftOut("samples", result.samples_missing, why_missing))
     if material.damaged:
         left_out.append(LeftOut("lines of windows", material.damaged, "damaged when they were written"))
     attachments = [
@@ -119,7 +120,8 @@ def outcome_of(
 ) -> tuple[Outcome, str]:
     """The outcome of a soak, and why when it did not pass. The trend has a verdict of its own.
 
-    ``ended_why`` says of each night why it ended. A night that failed is not made good by those around it.
+    ``ended_why`` says of each night why it ended. A night that failed is not made good by those around it. What was
+    stopped before its hours (those of all nights) were reached is inconclusive at best.
     """
     for night, why in zip(result.nights, ended_why, strict=True):
         outcome, failed_why = _outcome_of_night(night, why, limits)
@@ -128,7 +130,11 @@ def outcome_of(
             return "failed", of + failed_why
     if lost := [night for night in earlier.uncounted if night.failed]:
         return "failed", f"an earlier night failed ({lost[0].record_id[:12]}), and cannot be counted: {lost[0].why}"
-    return load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+    outcome, why = load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+    too_short = result.ended == "stopped" and result.hours_under_load < result.target_hours
+    if outcome == "passed" and too_short:  # good so far says nothing of the time that is missing
+        return "inconclusive", f"it was {ended_why[-1]}"
+    return outcome, why
 
 
 def _outcome_of_night(night: SoakNight, ended_why: str, limits: Limits) -> tuple[Outcome, str]:
@@ -191,7 +197,7 @@ def result_of(nights: Sequence[Night], soaking: Soaking) -> SoakResult:
         generator_cpu=max(w.generator_cpu for w in windows),
         samples=samples,
         samples_missing=samples - len(readings),
-        memory_ratio=min(1.0, max(rss) / soaking.memory_limit_bytes) if rss else None,
+        memory_ratio=max(rss) / soaking.memory_limit_bytes if rss else None,
         rss_first_mb=round(rss[0] / _MB, 3) if rss else None,
         rss_last_mb=round(rss[-1] / _MB, 3) if rss else None,
         growth_per_day=trend.growth_per_day,

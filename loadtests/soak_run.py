@@ -18,6 +18,9 @@ from processes.target import Target
 
 _SHORT_S = 600.0
 
+SEED_OF_SEGMENT = "seed * 100000 + segment"
+"""The rule of ``segment_seed``, as it is recorded."""
+
 
 @dataclass(frozen=True)
 class Soak:
@@ -54,6 +57,15 @@ class Soak:
     def sample_s(self) -> float:
         """How far samples are apart."""
         return 1.0 if self.target_s < _SHORT_S else 10.0
+
+
+def segment_seed(seed: int, segment: int) -> int:
+    """The seed of a segment's load, on the target and on the control.
+
+    Each has its own: one seed for all would send the same requests again and again, and what a target keeps of each new
+    key would stop growing after the first segment.
+    """
+    return seed * 100_000 + segment
 
 
 @dataclass

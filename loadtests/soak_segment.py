@@ -1,5 +1,6 @@
 """One segment of a soak: a fresh generator on the target, one on the control, samples, and what ends it early."""
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,10 +11,11 @@ from loadtests.abort import broken_limit
 from loadtests.control_load import ControlLoad
 from loadtests.generator import Generator, Load, starting
 from loadtests.samples import Sample, append_sample
-from loadtests.soak_folder import SAMPLES, STOP, generator_name, windows_of
+from loadtests.soak_folder import SAMPLES, generator_name, windows_of
 from loadtests.soak_journal import next_segment
 from loadtests.soak_limits import broken_resource
-from loadtests.soak_run import Run, Soak
+from loadtests.soak_run import Run, Soak, segment_seed
+from loadtests.soak_stop import asked_to_stop
 from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import clock_moved, timeline_of
 from loadtests.windows import Window
@@ -27,6 +29,8 @@ _NO_WINDOW_FOR_S = 30.0
 _STANDSTILL_S = 10.0
 _LOOKS_BACK = 100
 _MB = 1e6
+_ERROR_WITHIN_LINES = 50
+_EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 @dataclass(frozen=True)
@@ -54,18 +58,17 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
     watch, cause, error = _Watch(run, targets, number), None, ""
     try:
         with ExitStack() as stack:
-            load = _load(soak, target, duration_s)
+            load = _load(soak, target, duration_s, number)
             generator = stack.enter_context(starting(load, soak.folder, name=generator_name(number)))
             if control is not None:
-                watch.start_control(stack, _load(soak, control, duration_s))
+                watch.start_control(stack, _load(soak, control, duration_s, number))
             if watch.begins(generator):
                 run.log("segment-placed", segment=number)
                 cause, error = _wait(generator, watch)
     except (CollectError, ProcessError) as began_not:
         cause, error = "the load generator did not begin", str(began_not)
     windows = windows_of(soak.folder, number)
-    alive_until_s = watch.alive.wall_s if watch.target_died else float("inf")
-    seconds = sum(w.duration_s for w in windows if w.under_load and w.finished_at_s <= alive_until_s)
+    seconds = _loaded_s(windows, watch.alive.wall_s if watch.target_died else float("inf"))
     run.log("segment-ended", segment=number, cause=cause)
     run.loaded_s += seconds
     run.windows = [*run.windows, *windows][-_LOOKS_BACK:]
@@ -76,17 +79,22 @@ def run_segment(run: Run, targets: SoakedTargets) -> SegmentEnd:
     return SegmentEnd(duration_s, seconds, cause, error, watch.target_died, watch.broken, watch.stopped)
 
 
-def _load(soak: Soak, target: Target, duration_s: float) -> Load:
+def _load(soak: Soak, target: Target, duration_s: float, segment: int) -> Load:
     return Load(
         target.url,
         soak.locustfile,
         soak.journey,
         soak.rate_per_s,
         duration_s,
-        soak.seed,
+        segment_seed(soak.seed, segment),
         soak.window_s,
         workers=soak.workers,
     )
+
+
+def _loaded_s(windows: Sequence[Window], alive_until_s: float) -> float:
+    """Seconds under load; later windows than the target's last sign of life are none."""
+    return sum(w.duration_s for w in windows if w.under_load and w.finished_at_s <= alive_until_s)
 
 
 def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
@@ -96,8 +104,18 @@ def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
     except CollectError as error:
         if generator.process.running():
             return str(error).splitlines()[0], ""
-        return f"the load generator ended with {generator.process.wait(1.0)}", str(error)
+        return f"the load generator ended with {generator.process.wait(1.0)}", error_line(
+            generator.process.last_lines(_ERROR_WITHIN_LINES)
+        )
+    except ProcessError as error:
+        return "the load generator did not end with its time", str(error)
     return None, ""
+
+
+def error_line(output: str) -> str:
+    """The line of a generator's output that names its last exception; without one, the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if _EXCEPTION.match(line)), lines[-1] if lines else "")
 
 
 class _Watch:
@@ -165,7 +183,7 @@ class _Watch:
         self._sample()
         limit_bytes = run.soak.soaking.memory_limit_bytes
         self.broken = self.broken or broken_resource(run.samples, run.soak.slo, limit_bytes)
-        self.stopped = (run.soak.folder / STOP).exists()
+        self.stopped = asked_to_stop(run.soak.folder) is not None
         return self._goes_on
 
     def _notice_standstill(self) -> None:
@@ -199,7 +217,7 @@ class _Watch:
 
     def _tell(self, windows: Sequence[Window]) -> None:
         run, samples = self.run, self.run.samples
-        seconds = run.loaded_s + sum(w.duration_s for w in windows if w.under_load)
+        seconds = run.loaded_s + _loaded_s(windows, self.alive.wall_s)
         rss = f", {samples[-1].target.rss_bytes / _MB:.0f} MB" if samples and samples[-1].target else ""
         words = f"{duration_text(seconds)} of {duration_text(run.soak.target_s)} under load{rss}"
         run.soak.tell(min(seconds / run.soak.target_s, 0.999), words)

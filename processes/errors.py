@@ -35,5 +35,9 @@ class IntegrityError(GonogoError):
     """A record, attachment, chain or signature does not fit what it claims to be."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a service is stopped, or the machine goes down. No error, and no person's Ctrl-C."""
+
+
 class UnrecordedError(GonogoError):
     """A record does not hold what its result was computed from: it can be verified, and not replayed."""

@@ -34,13 +34,13 @@ def read_tree(pid: int) -> Resources | None:
     """Read a process with all its descendants, as sums, so that a leak in a forked worker is seen.
 
     Pages that they share count once for each. The CPU time of children that ended counts as far as the process waited
-    for them. None when the process itself no longer exists.
+    for them. None when the process itself no longer exists, or one of them may not be looked into.
     """
     try:
         root = psutil.Process(pid)
         whole, children = _read(root), root.children(recursive=True)
         times = root.cpu_times()
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+    except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
         return None
     cpu_s, count = whole.cpu_s + times.children_user + times.children_system, 1
     for child in children:
@@ -48,6 +48,8 @@ def read_tree(pid: int) -> Resources | None:
             part = _read(child)
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue  # it ended meanwhile
+        except psutil.AccessDenied:
+            return None  # without it the sum would be too small
         count += 1
         cpu_s += part.cpu_s
         whole = replace(
@@ -58,6 +60,29 @@ def read_tree(pid: int) -> Resources | None:
             connections=(whole.connections or 0) + (part.connections or 0),
         )
     return replace(whole, cpu_s=cpu_s, processes=count)
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether a process, or one of its descendants, listens on a TCP port."""
+    try:
+        root = psutil.Process(pid)
+        tree = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return False
+    return any(_listens(process, port) for process in tree)
+
+
+def listener_on(port: int) -> int | None:
+    """The process that listens on a TCP port; None when there is none, or it cannot be seen."""
+    return next((process.pid for process in psutil.process_iter() if _listens(process, port)), None)
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections("tcp")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
 
 
 def is_alive(pid: int) -> bool:

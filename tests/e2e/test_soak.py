@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,8 +91,11 @@ def test_a_killed_soak_is_resumed_and_recorded(release, started):
     assert gonogo(release, "soak", "resume", "plan.yaml", *SOAK).returncode == 2
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_soak_says_how_to_go_on(release, started, sent):
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [(signal.SIGINT, "stopped by a person"), (signal.SIGTERM, "the runner was told to end (SIGTERM)")],
+)
+def test_an_interrupted_soak_says_how_to_go_on(release, started, sent, why):
     started.send_signal(sent)
     assert started.wait(60) == 130
     said = (release / "soak.out").read_text()
@@ -98,7 +103,7 @@ def test_an_interrupted_soak_says_how_to_go_on(release, started, sent):
     assert "Traceback" not in said
     shown = status(release)
     assert shown["state"] == "interrupted"
-    assert shown["why"].startswith("stopped by a person")
+    assert shown["why"].startswith(why)
 
 
 def test_a_soak_that_is_stopped_for_good_is_recorded_with_its_true_length(release, started):
@@ -107,7 +112,8 @@ def test_a_soak_that_is_stopped_for_good_is_recorded_with_its_true_length(releas
     assert "interrupted" in ran.stdout
     assert started.wait(30) == 130
     ended = gonogo(release, "soak", "stop", "plan.yaml", *SOAK, "--record")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 30, ended.stderr
+    assert "inconclusive: " in ended.stdout
     result = status(release)["result"]
     assert result["ended"] == "stopped"
     assert 0 < result["hours_under_load"] * 3600 < 30
@@ -165,6 +171,20 @@ def test_what_is_left_running_after_a_soak_is_nothing(release, started):
         return found
 
     wait_for(lambda: not left(), what="nothing left running", timeout_s=60)
+
+
+def test_a_server_that_its_start_command_leaves_behind_is_not_soaked(release):
+    plan = release / "plan.yaml"
+    text = plan.read_text()
+    start = text.split("candidate: {start: ", 1)[1].split(", ready:", 1)[0]
+    wrapped = "'sh -c \"setsid -f " + start.strip("'\"").replace("python ", f"{sys.executable} ") + "; sleep 600\"'"
+    plan.write_text(text.replace(f"candidate: {{start: {start}", f"candidate: {{start: {wrapped}"))
+    ran = gonogo(release, "soak", "start", "plan.yaml", *SOAK)
+    server = int(re.search(r"that is process (\d+)", ran.stderr)[1])
+    os.kill(server, signal.SIGKILL)
+    assert ran.returncode == 2
+    assert "target candidate: neither the process that was started" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_two_short_nights_add_up_to_one_result(release):

@@ -55,11 +55,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_):
-        pass
+        print(self.path, flush=True)
 
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
+RANDOM_LOCUSTFILE = LOCUSTFILE.replace('"/"', 'f"/item/{random.getrandbits(64)}"')
 
 PLAIN_LOCUSTFILE = """
 from locust import HttpUser, task

@@ -9,14 +9,19 @@ from functools import partial
 import pytest
 
 from decision.objectives import Objective
-from loadtests.soak import SoakStopped, ask_to_stop, run_soak
+from loadtests import generator
+from loadtests.soak import SoakStopped, run_soak
 from loadtests.soak_folder import read_journal, windows_of
 from loadtests.soak_journal import end_of
+from loadtests.soak_stop import ask_to_stop
 from processes.errors import CollectError
+from processes.lock import holding
 from processes.wait import wait_for
 from tests.integration.soaking import (
     DIES,
+    LOCUSTFILE,
     PLAIN_LOCUSTFILE,
+    RANDOM_LOCUSTFILE,
     environment_of,
     events,
     generator_pid,
@@ -78,6 +83,18 @@ def test_a_soak_counts_time_under_load_and_the_time_between_its_segments(folder)
     assert result.control.completed
     assert result.control.error_rate == 0
     assert result.control.series
+
+
+def test_no_segment_sends_the_requests_of_another_again_and_the_control_gets_the_same(folder):
+    (folder.parent / "some.py").write_text(RANDOM_LOCUSTFILE)
+    assert finish(soak_of(folder, seconds=8, segment_s=4, control="stable")).result.segments == 2
+    candidate, stable = (
+        [line for line in (folder.parent / f"{name}.out").read_text().splitlines() if line.startswith("/item/")]
+        for name in ("candidate", "stable")
+    )
+    assert len(candidate) > 100
+    assert len(set(candidate)) == len(candidate)
+    assert len(set(candidate) & set(stable)) > 0.9 * len(stable)
 
 
 def test_a_killed_runner_costs_the_time_until_it_is_resumed(folder):
@@ -206,6 +223,63 @@ def test_a_person_stops_a_soak_and_it_goes_on(folder):
     measurement = finish(soak_of(folder, seconds=8))
     assert causes(measurement) == {"stopped by a person"}
     assert measurement.outcome == "passed", measurement.summary
+
+
+def test_a_request_to_stop_is_obeyed_before_anything_is_started_and_by_nobody_later(folder):
+    with holding(folder / "lock", "the soak"):
+        ask_to_stop(folder)
+        with pytest.raises(SoakStopped, match="stopped by"):
+            run_soak(soak_of(folder, seconds=4))
+        assert not events(folder, "target-started")
+        ask_to_stop(folder)  # to this holder, which ends before it looks
+    with runner(folder, seconds=4) as process:
+        assert process.wait(90) == 0, (folder.parent / "runner.out").read_text()
+    assert measured(soak_of(folder, seconds=4)).result.ended == "complete"
+
+
+def test_a_generator_that_is_slow_to_begin_costs_its_segment_alone(folder, monkeypatch):
+    monkeypatch.setattr(generator, "_STARTS_WITHIN_S", 10.0)
+    slow = "import time\nfrom pathlib import Path\nif not Path('once').exists():\n    Path('once').touch()\n"
+    (folder.parent / "some.py").write_text(f"{slow}    time.sleep(60)\n{LOCUSTFILE}")
+    measurement = finish(soak_of(folder, seconds=4))
+    assert measurement.outcome == "passed", measurement.summary
+    assert [e.detail["cause"] for e in events(folder, "segment-ended")] == ["the load generator did not begin", None]
+
+
+def test_a_generator_of_the_control_that_is_slow_to_begin_is_a_gap_of_the_control_alone(folder, monkeypatch):
+    monkeypatch.setattr(generator, "_STARTS_WITHIN_S", 10.0)
+    slow = "import os, time\nif any('control-0001' in value for value in os.environ.values()):\n    time.sleep(60)\n"
+    (folder.parent / "some.py").write_text(slow + LOCUSTFILE)
+    measurement = finish(soak_of(folder, seconds=16, control="stable"))
+    assert measurement.outcome == "passed", measurement.summary
+    assert causes(measurement) == set()
+    assert [e.detail["cause"] for e in events(folder, "control-ended")] == [
+        "the control's load generator did not begin"
+    ]
+
+
+def test_a_generator_that_does_not_end_with_its_time_costs_its_segment_alone(folder, monkeypatch):
+    monkeypatch.setattr(generator, "_DRAINS_WITHIN_S", -generator._STARTS_WITHIN_S - 5)  # it is given 5 s less
+    measurement = finish(soak_of(folder, seconds=12))
+    assert measurement.outcome == "passed", measurement.summary
+    assert "the load generator did not end with its time" in causes(measurement)
+    assert measurement.result.hours_under_load * 3600 >= 12
+
+
+def test_a_load_that_breaks_again_and_again_ends_the_runner_with_its_error_and_loses_nothing(folder):
+    (folder.parent / "some.py").write_text(
+        LOCUSTFILE.replace("def plain", "calls = []\n\ndef plain").replace(
+            "    yield",
+            "    calls.append(1)\n    if len(calls) > 60:\n        raise ValueError('out of stock')\n    yield",
+        )
+    )
+    told = []
+    with pytest.raises(CollectError, match=r"ended early 6 times within an hour; the last: .*out of stock"):
+        run_soak(soak_of(folder, seconds=300, tell=lambda _done, text: told.append(text)))
+    assert any("the load generator ended with 1 (ValueError: out of stock)" in text for text in told)
+    assert len(events(folder, "segment-ended")) == 6
+    assert end_of(read_journal(folder)) is None
+    assert measured(soak_of(folder)).result.hours_under_load * 3600 >= 6
 
 
 def test_a_broken_limit_ends_the_soak_with_its_true_length(folder):

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from decision.collect import LoadCollect
+from decision.collect import LoadCollect, SoakCollect
 
 STEADY = {"kind": "load", "users": "users.py", "journey": "all", "rate": "60/s"}
 STAGED = {"kind": "load", "users": "users.py", "stages": [{"to": "60/s", "over": "10s"}, {"to": "0/s", "over": "5s"}]}
@@ -37,3 +37,25 @@ def test_stages_take_as_long_as_they_say_and_no_longer_than_the_profile():
     assert LoadCollect.model_validate(STAGED).length_s(1800) == 15
     assert LoadCollect.model_validate(STAGED).length_s(6) == 6
     assert LoadCollect.model_validate(STEADY).length_s(1800) == 1800
+
+
+SOAK = {"kind": "soak", "users": "users.py", "rate": "50/s", "memory_limit": "512MB"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"memory_limit": -1},
+        {"memory_limit": 0},
+        {"limit_per_day": "1000%"},
+        {"limit_per_day": "-5%"},
+        {"limit_per_day": 0},
+        {"coverage_at_least": "0%"},
+        {"segment": "0.2s"},
+        {"segment": "29s"},
+    ],
+)
+def test_a_soak_that_could_not_be_judged_is_an_error_of_the_plan(changes):
+    assert SoakCollect.model_validate(SOAK | {"segment": "30s", "limit_per_day": "100%"})
+    with pytest.raises(ValidationError, match=next(iter(changes))):
+        SoakCollect.model_validate(SOAK | changes)

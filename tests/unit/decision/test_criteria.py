@@ -63,6 +63,10 @@ def test_a_verdict_that_is_never_given_is_named() -> None:
     assert "stable" in problems_of("soak", {"verdict": criterion(equals="steady")})[0]
 
 
+def test_more_memory_than_the_limit_can_be_allowed() -> None:
+    assert problems_of("soak", {"memory_ratio": criterion(at_least="110%")}) == []
+
+
 @pytest.mark.parametrize(
     "empty", [{}, {"at_least": None}, {"equals": None}, {"all_of": []}, {"all_of": [{"at_most": None}]}]
 )

@@ -1,6 +1,8 @@
 """Nights of a soak that add up, recorded from folders as a soak leaves them."""
 
 import json
+import shutil
+import threading
 import time
 from dataclasses import asdict
 
@@ -12,9 +14,11 @@ from evidence.store import open_store
 from flows.authorization import pending
 from flows.nightly import record_earlier_night
 from flows.replay import replay_ledger
-from flows.soaking import resume_soak, soak_step
-from loadtests.soak_folder import JOURNAL, LOCK, SAMPLES, generator_name
+from flows.soaking import record_stopped, resume_soak, soak_status, soak_step, stop_soak
+from loadtests.soak_folder import JOURNAL, LOCK, SAMPLES, STOP, generator_name
+from processes.errors import CollectError
 from processes.lock import holding
+from processes.wait import wait_for
 from reports.tables import tables_of
 from tests.e2e.small_release import make_release
 from tests.unit.loadtests.soaks import Machine
@@ -182,7 +186,7 @@ def test_an_interrupted_night_is_recorded_with_its_true_length_before_the_next_b
     assert before_tonight(step) == {}
     assert not step.work_dir.exists()
     (record,), invalid = store.records(step.subject.digest)
-    assert (record.outcome, record.result.ended, invalid) == ("passed", "stopped", [])
+    assert (record.outcome, record.result.ended, invalid) == ("inconclusive", "stopped", [])
     assert record.result.hours_under_load * 3600 == pytest.approx(70)
     assert record.result.gaps == []
     assert before_tonight(step) == {}
@@ -202,3 +206,50 @@ def test_a_soak_that_somebody_runs_is_left_alone(release):
     with holding(step.work_dir / LOCK, "the soak"):
         assert "is held by process" in before_tonight(step)["soak"]
     assert step.work_dir.exists()
+
+
+@pytest.mark.parametrize(("removed", "said"), [(False, "stopped"), (True, "it ended")])
+def test_who_stops_a_soak_is_told_when_it_had_ended_meanwhile(release, removed, said):
+    step = leave(release, hours_ago=1, how=None)
+    taken = threading.Event()
+
+    def run() -> None:
+        with holding(step.work_dir / LOCK, "the soak"):
+            taken.set()
+            wait_for(lambda: (step.work_dir / STOP).exists(), what="the request", timeout_s=10)
+            if removed:
+                shutil.rmtree(step.work_dir)
+
+    runner = threading.Thread(target=run)
+    runner.start()
+    assert taken.wait(10)
+    assert stop_soak(step) == said
+    runner.join()
+    assert (soak_status(step) is None) == removed
+    assert stop_soak(step) == "nobody ran it"
+
+
+def test_a_soak_that_is_ended_by_a_person_is_inconclusive(release):
+    record = record_stopped(leave(release, hours_ago=1, windows=7, how=None))
+    assert record.outcome == "inconclusive"
+    assert "it was ended for good by" in record.summary
+
+
+def test_a_damaged_sample_is_counted_and_keeps_nobody_from_status_and_record(release):
+    step = leave(release, hours_ago=1, how=None)
+    file = step.work_dir / SAMPLES
+    kept = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([kept[0], "\0\0\0\n", *kept[2:]]))
+    assert soak_status(step).result.samples_missing == 1
+    record = record_stopped(step)
+    assert (record.result.samples, record.result.samples_missing) == (12, 1)
+    assert any(left.what == "samples" for left in record.left_out)
+
+
+def test_a_damaged_journal_is_named_with_its_file(release):
+    step = leave(release, hours_ago=1, how=None)
+    file = step.work_dir / JOURNAL
+    file.write_text(file.read_text().replace("{", "", 1))
+    for act in (soak_status, record_stopped, resume_soak):
+        with pytest.raises(CollectError, match=f"{file}:1: a damaged entry"):
+            act(step)

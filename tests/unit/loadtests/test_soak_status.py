@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from decision.criteria import Criterion, evaluate
 from decision.objectives import Objective
 from loadtests.load import Limits
 from loadtests.samples import Sample
 from loadtests.soak_folder import Material
-from loadtests.soak_limits import broken_resource, crash_loop
+from loadtests.soak_limits import broken_resource, crash_loop, wears_out
 from loadtests.soak_night import read_night
 from loadtests.soak_nights import EarlierNights
 from loadtests.soak_result import Soaking, outcome_of, result_of
@@ -144,7 +145,7 @@ def test_the_longest_life_is_that_of_one_process(machine):
 @pytest.mark.parametrize(
     ("how", "deaths", "outcome"),
     [("complete", 0, "passed"), ("complete", 1, "failed"), ("aborted", 0, "failed"), ("crash-loop", 3, "failed"),
-     ("stopped", 0, "passed"), ("stopped", 2, "failed")],
+     ("stopped", 0, "inconclusive"), ("stopped", 2, "failed")],
 )  # fmt: skip
 def test_the_outcome_follows_from_how_it_ended_and_the_deaths(machine, how, deaths, outcome):
     machine.load(6)
@@ -153,6 +154,27 @@ def test_the_outcome_follows_from_how_it_ended_and_the_deaths(machine, how, deat
     machine.log("soak-ended", how=how, why="so")
     result = seen(material(machine), SOAKING)
     assert outcome_of(result, ["so"], Limits(None, None), EarlierNights())[0] == outcome
+
+
+def test_an_earlier_night_that_was_stopped_leaves_the_outcome_to_the_last(machine):
+    machine.load(6)
+    machine.log("soak-ended", how="stopped", why="not finished when the next night began")
+    earlier = read_night(material(machine), "a" * 64)
+    later = Machine()
+    later.begin_runner()
+    later.pass_by(86400)
+    later.load(6)
+    later.log("soak-ended", how="complete", why="so")
+    result = result_of([earlier, read_night(material(later))], SOAKING)
+    assert outcome_of(result, ["not finished", "so"], Limits(None, None), EarlierNights())[0] == "passed"
+
+
+def test_memory_above_its_limit_is_seen_as_what_it_is(machine):
+    machine.load(6)
+    samples = [asdict(reading(machine.segments[0].windows[0].started_at_s + n, rss=7.68e8)) for n in range(3)]
+    result = seen(material(machine, samples), SOAKING)
+    assert result.memory_ratio == 1.5
+    assert evaluate("memory_ratio", Criterion.model_validate({"at_most": "100%"}), result).holds == "no"
 
 
 SLO = {
@@ -184,3 +206,8 @@ def test_a_target_may_end_now_and_then_and_not_all_the_time():
     assert crash_loop([0.0, 4000.0, 8000.0, 12_000.0, 16_000.0, 20_000.0], 0) is None
     assert "6 times within an hour" in crash_loop([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], 0)
     assert "3 times in a row" in crash_loop([0.0], 3)
+
+
+def test_a_load_generator_may_end_early_now_and_then_and_not_all_the_time():
+    assert wears_out([n * 720.0 for n in range(20)]) is None
+    assert "ended early 6 times within an hour" in wears_out([n * 700.0 for n in range(20)])

@@ -2,9 +2,10 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
-from processes.resources import is_alive, read_resources, read_tree
+from processes.resources import is_alive, listener_on, listens, read_resources, read_tree
 from processes.wait import wait_for
 
 PARENT = """
@@ -42,3 +43,31 @@ def test_a_process_that_is_gone_is_no_reading(forking):
     wait_for(lambda: not is_alive(forking.pid), what="the process gone", timeout_s=10)
     assert read_tree(forking.pid) is None
     assert read_resources(forking.pid) is None
+
+
+SERVER_IN_A_CHILD = """
+import os, socket, time
+listening = socket.create_server(("127.0.0.1", 0))
+if os.fork() == 0:
+    print(listening.getsockname()[1], flush=True)
+    time.sleep(60)
+listening.close()
+os.wait()
+"""
+
+
+def test_a_server_is_found_in_a_child_and_not_elsewhere():
+    argv = [sys.executable, "-c", SERVER_IN_A_CHILD]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        (child,) = psutil.Process(process.pid).children()
+        wait_for(lambda: listener_on(port) == child.pid, what="the child alone listening", timeout_s=10)
+        assert listens(process.pid, port)
+        assert not listens(process.pid, 1)
+        other = subprocess.Popen(["sleep", "60"])
+        assert not listens(other.pid, port)
+        other.kill()
+        other.wait()
+        os.killpg(process.pid, 9)
+    assert not listens(process.pid, port)
