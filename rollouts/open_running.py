@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from decision.rollout_spec import GatewayRouter as GatewayRouterSpec
 from decision.rollout_spec import RunningRouter as RunningRouterSpec
 from processes.errors import ProcessError, UsageError
 from rollouts.assignment import salt_key
+from rollouts.gateway_router import gateway_of, guard_lease
 from rollouts.haproxy_admin import HaproxyAdmin
 from rollouts.haproxy_config import KEPT_LEASE, haproxy_config
 from rollouts.haproxy_router import find_haproxy
@@ -22,19 +24,26 @@ INHERITED_FD = 3
 """Where a service manager leaves the listening socket that it keeps for the router."""
 
 
-def open_running(spec: RunningRouterSpec, base: Path) -> RunningRouter:
+def open_running(spec: RunningRouterSpec | GatewayRouterSpec, base: Path) -> RunningRouter:
     """The router at the plan's paths, which start from ``base``; it is first asked when it is used."""
+    if isinstance(spec, GatewayRouterSpec):
+        return gateway_of(spec, base)
     control, log = (base / spec.control).resolve(), RequestLog((base / spec.request_log).resolve())
     if spec.kind == "haproxy":
         return RunningHaproxy(HaproxyAdmin(control), log)
     return RunningEmbedded(control, log)
 
 
-def configuration_of(spec: RunningRouterSpec, base: Path, listener: int | None = None) -> str:
+def configuration_of(spec: RunningRouterSpec | GatewayRouterSpec, base: Path, listener: int | None = None) -> str:
     """What ``run_router`` starts: HAProxy's configuration, or the settings of the embedded proxy.
 
-    ``listener`` is the file descriptor of a listening socket to use instead of opening one.
+    ``listener`` is the file descriptor of a listening socket to use instead of opening one. Raises UsageError for a
+    gateway: others configure it.
     """
+    if isinstance(spec, GatewayRouterSpec):
+        raise UsageError(
+            "rollout.router: a gateway-api router has no configuration here: its HTTPRoute is in the cluster"
+        )
     control = (base / spec.control).resolve()
     if len(os.fsencode(control)) > _LONGEST_SOCKET_PATH:
         raise UsageError(f"rollout.router.control: {control} is longer than a socket's path may be (107 bytes)")
@@ -59,14 +68,18 @@ def configuration_of(spec: RunningRouterSpec, base: Path, listener: int | None =
     return json.dumps(settings)
 
 
-def run_router(spec: RunningRouterSpec, base: Path) -> NoReturn:
+def run_router(spec: RunningRouterSpec | GatewayRouterSpec, base: Path) -> NoReturn:
     """Become the router: this process is replaced by it, and its output is appended to the request log.
+
+    A gateway routes by itself: for it this process becomes the guard that ends the lease.
 
     A listening socket that a service manager kept for it (systemd's LISTEN_FDS) is used instead of a new one, so that
     users wait while the router is started again, and none is refused.
 
     Raises UsageError when HAProxy is asked for and not installed, ProcessError when it cannot be started.
     """
+    if isinstance(spec, GatewayRouterSpec):
+        guard_lease(gateway_of(spec, base))
     content = configuration_of(spec, base, inherited_listener())
     control, log = (base / spec.control).resolve(), (base / spec.request_log).resolve()
     argv = [sys.executable, "-m", "rollouts.embedded_proxy", content]

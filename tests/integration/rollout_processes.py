@@ -1,8 +1,8 @@
 """Processes that tests of routers and rollouts start: a fast backend, and users that never stop asking.
 
 ``backend PORT NAME ERROR_RATE DELAY_MS`` answers ``NAME`` on every path; ``/fail`` answers 500, ``/chunked`` in chunks,
-``/echo`` the request's body. ``users URL COUNT CONNECTIONS [PAUSE_S]`` asks in a closed loop as users of COUNT different
-ids; who lost a connection opens another.
+``/echo`` the request's body. ``users URL COUNT CONNECTIONS [PAUSE_S]`` asks in a closed loop as users of COUNT
+different ids; who lost a connection opens another.
 """
 
 import asyncio
