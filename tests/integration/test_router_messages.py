@@ -232,9 +232,27 @@ def test_a_client_that_leaves_within_its_request_harms_nobody(
                 wait_for(lambda: bool(heads), what="the request", timeout_s=20)
             leave(client)
         assert routed.get().text == "ok"
-        statuses = [request.status for request in routed.logged(1)]
         wait_for(lambda: 200 in [r.status for r in routed.logged(1)], what="the good request logged", timeout_s=20)
-        assert [status for status in statuses if status >= 500] == []
+        assert [request.status for request in routed.logged(1) if request.is_error] == []
+
+
+def test_a_user_who_gives_up_waiting_counts_by_what_the_version_then_answers(behind: Behind) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        if b"/slow" in head:
+            asked.set()
+            assert gone.wait(20)
+        connection.sendall(b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n" if b"/slow" in head else OK)
+
+    with behind(script) as routed:
+        with routed.client() as client:
+            client.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert asked.wait(20)
+            reset(client)
+        assert routed.get().text == "ok"
+        gone.set()
+        assert sorted(request.status for request in routed.logged(2)) == [200, 500]
 
 
 def test_a_client_that_leaves_within_the_answer_is_not_the_version_s_error(behind: Behind) -> None:
