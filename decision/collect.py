@@ -190,11 +190,14 @@ class SoakCollect(_Collect):
 
 
 class DrillCollect(_Collect):
-    """Rehearse a rollback by hand, one by the judge of a candidate made bad by ``env``, or an external API's fault."""
+    """Rehearse a rollback by hand or by the judge, the death of controller or router, or an external API's fault.
+
+    ``env`` makes the candidate bad that the judge takes back.
+    """
 
     uses = frozenset({"targets", "slo", "rollout"})
     kind: Literal["drill"]
-    drill: Literal["rollback", "auto-rollback", "external-api"]
+    drill: Literal["rollback", "auto-rollback", "lease-lapse", "router-restart", "external-api"]
     users: Path | None = None
     journey: str | None = None
     rate: RatePerS | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from decision.objectives import Stage
 from decision.quantities import DurationS, Share
@@ -87,6 +87,16 @@ class Windows(_Part):
         return ZoneInfo(self.promote.zone if self.promote else "UTC")
 
 
+def _is_a_lease(lease_s: float) -> float:
+    if not 1 <= lease_s <= 3600:
+        raise ValueError("expected a lease from 1s to 1h")
+    return lease_s
+
+
+LeaseS = Annotated[DurationS, AfterValidator(_is_a_lease)]
+KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+
+
 class RunningRouter(_Part):
     """A router that runs by itself, on the machine of the ticks. Paths start from the plan's folder.
 
@@ -99,7 +109,12 @@ class RunningRouter(_Part):
     candidate: str
     control: Path
     request_log: Path
-    lease: DurationS = 10.0
+    lease: LeaseS = 10.0
+
+    @property
+    def candidate_url(self) -> str:
+        """Where the ticks read the candidate's metrics."""
+        return self.candidate
 
     @field_validator("listen")
     @classmethod
@@ -115,12 +130,32 @@ class RunningRouter(_Part):
             raise ValueError("expected a URL with host and port, and without a path, such as http://127.0.0.1:9001")
         return url
 
-    @field_validator("lease")
-    @classmethod
-    def _is_a_lease(cls, lease_s: float) -> float:
-        if not 1 <= lease_s <= 3600:
-            raise ValueError("expected a lease from 1s to 1h")
-        return lease_s
+
+class GatewayRouter(_Part):
+    """An HTTPRoute of the Kubernetes Gateway API, whose rule ``rule`` names two Services: ``stable`` and ``candidate``.
+
+    It splits requests by weight, not users by their id. ``server``, ``token_file`` and ``ca_file`` are those of a pod
+    where they are not stated; ``candidate_url`` is where ticks read the candidate's metrics.
+    """
+
+    kind: Literal["gateway-api"]
+    namespace: KubernetesName
+    route: KubernetesName
+    rule: int = Field(default=0, ge=0)
+    stable: KubernetesName
+    candidate: KubernetesName
+    request_log: Path
+    lease: LeaseS = 30.0
+    server: str | None = Field(default=None, pattern=r"^(https://|http://127\.0\.0\.1:)[^/]+$")
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    candidate_url: str | None = Field(default=None, pattern=r"^https?://[^/]+$")
+
+    @model_validator(mode="after")
+    def _has_two_services(self) -> "GatewayRouter":
+        if self.stable == self.candidate:
+            raise ValueError("stable and candidate are the same Service")
+        return self
 
 
 class RolloutSpec(_Part):
@@ -135,7 +170,7 @@ class RolloutSpec(_Part):
     windows: Windows = Windows()
     silence: DurationS = 300.0
     watch: DurationS = 86400.0
-    router: RunningRouter | None = None
+    router: Annotated[RunningRouter | GatewayRouter, Field(discriminator="kind")] | None = None
 
     @field_validator("stages")
     @classmethod
@@ -148,3 +183,9 @@ class RolloutSpec(_Part):
         if len({stage.name for stage in stages}) < len(stages):
             raise ValueError("two stages have the same name")
         return stages
+
+    @model_validator(mode="after")
+    def _tests_users_who_keep_their_version(self) -> "RolloutSpec":
+        if isinstance(self.router, GatewayRouter) and any(stage.metrics for stage in self.stages):
+            raise ValueError("a stage with metrics is an A/B test of users, and a gateway-api router splits requests")
+        return self

@@ -10,12 +10,13 @@ from collectors.external_api_drill import drill_external_api
 from decision.collect import DrillCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
-from flows.routed_traffic import TrafficSpec, rehearse_plan, routed_traffic
+from flows.routed_traffic import TrafficSpec, kept_traffic, rehearse_plan, routed_traffic
 from flows.targets import running_target
 from processes.errors import UsageError
 from processes.target import Target
 from rollouts.auto_rollback import judge_auto_rollback
 from rollouts.drill import rehearse_rollback
+from rollouts.router_drills import rehearse_lease_lapse, rehearse_router_restart
 
 _LONGEST_S = 120.0
 
@@ -32,6 +33,10 @@ def _drill(step: Step[DrillCollect]) -> Measurement:
             return _rollback(step)
         case "auto-rollback":
             return _auto_rollback(step)
+        case "lease-lapse":
+            return _lease_lapse(step)
+        case "router-restart":
+            return _router_restart(step)
         case "external-api":
             return _external_api(step)
 
@@ -50,6 +55,17 @@ def _auto_rollback(step: Step[DrillCollect]) -> Measurement:
         step, _load_of(step), salt=stages[0].salt, longest_s=_LONGEST_S + 60, candidate_env=step.collect.env
     ) as routed:
         return judge_auto_rollback(rehearse_plan(step, routed, timeout_s=_LONGEST_S), step.collect.env)
+
+
+def _lease_lapse(step: Step[DrillCollect]) -> Measurement:
+    with kept_traffic(step, _load_of(step), longest_s=_LONGEST_S) as (kept, running):
+        return rehearse_lease_lapse(kept, traffic_alive=running.alive, progress=step.progress, work_dir=step.work_dir)
+
+
+def _router_restart(step: Step[DrillCollect]) -> Measurement:
+    path = step.plan.targets.stable.ready
+    with kept_traffic(step, _load_of(step), longest_s=_LONGEST_S) as (kept, running):
+        return rehearse_router_restart(kept, path=path, traffic_alive=running.alive, progress=step.progress)
 
 
 def _load_of(step: Step[DrillCollect]) -> TrafficSpec:

@@ -22,6 +22,7 @@ from processes.errors import UnrecordedError
 from rollouts.auto_rollback import replay_auto_rollback
 from rollouts.drill import replay_rollback
 from rollouts.lived import replay_rollout
+from rollouts.router_drills import replay_lease_lapse, replay_router_restart
 
 REPLAYS: Mapping[str, Callable[[Record, Attached], Recomputed]] = {
     "test-suite": replay_test_suite,
@@ -32,6 +33,8 @@ REPLAYS: Mapping[str, Callable[[Record, Attached], Recomputed]] = {
     "soak": replay_soak,
     "rollback drill": replay_rollback,
     "auto-rollback drill": replay_auto_rollback,
+    "lease-lapse drill": replay_lease_lapse,
+    "router-restart drill": replay_router_restart,
     "external-api drill": replay_external_api,
     "documentation": replay_documentation,
     "rollout": replay_rollout,
@@ -58,6 +61,8 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
     "soak": (),
     "rollback drill": (),
     "auto-rollback drill": (),
+    "lease-lapse drill": (),
+    "router-restart drill": (),
     "external-api drill": (),
     "documentation": (),
     "rollout": ("stages.duration_s", "ticks"),

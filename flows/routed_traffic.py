@@ -12,6 +12,7 @@ from flows.measuring import Step
 from flows.targets import running_targets
 from loadtests.traffic import Traffic, traffic
 from processes.target import Target
+from rollouts.kept_router import KeptRouter, kept_router
 from rollouts.open_router import open_router
 from rollouts.rehearsal import rehearse
 from rollouts.router import Router
@@ -74,6 +75,35 @@ def routed_traffic(
             )
         )
         yield Routed(router, running, stable, candidate)
+
+
+@contextmanager
+def kept_traffic(
+    step: Step[DrillCollect], load: TrafficSpec, *, longest_s: float
+) -> Iterator[tuple[KeptRouter, Traffic]]:
+    """As ``routed_traffic``, with a router as it runs in production: one that outlives its controller."""
+    with ExitStack() as stack:
+        stable, candidate = stack.enter_context(running_targets(step.plan_file, step.work_dir))
+        kept = stack.enter_context(
+            kept_router(
+                kind=step.plan.router.kind,
+                stable_url=stable.url,
+                candidate_url=candidate.url,
+                work_dir=step.work_dir,
+            )
+        )
+        running = stack.enter_context(
+            traffic(
+                kept.url,
+                locustfile=step.plan_file.resolve(load.users),
+                journey=load.journey,
+                rate_per_s=load.rate_per_s,
+                seed=_SEED,
+                work_dir=step.work_dir,
+                longest_s=longest_s,
+            )
+        )
+        yield kept, running
 
 
 def rehearse_plan(step: Step[DrillCollect] | Step[RolloutCollect], routed: Routed, *, timeout_s: float) -> Measurement:

@@ -182,13 +182,13 @@ def _why_not(decision: Decision) -> str:
 
 def resources_of_candidate(started: Started) -> Callable[[], Resources | None]:
     """Reads what the candidate uses from its metrics; None when it does not say, or what it says is no number."""
-    path = started.metrics_path
+    path, url = started.metrics_path, started.router.candidate_url
 
     def read() -> Resources | None:
-        if path is None:
+        if path is None or url is None:
             return None
         try:
-            metrics = scrape(started.router.candidate + path)
+            metrics = scrape(url + path)
         except CollectError:
             return None
         rss, cpu = metrics.total("process_resident_memory_bytes"), metrics.total("process_cpu_seconds_total")

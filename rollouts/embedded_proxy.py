@@ -10,33 +10,21 @@ import asyncio
 import json
 import math
 import os
+import socket
 import sys
 import time
-from collections import deque
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from rollouts.assignment import SLOTS, USER_HEADER, is_exposed, user_hash
-from rollouts.http_messages import (
-    MAX_HEAD_BYTES,
-    Head,
-    MalformedMessage,
-    copy_bytes,
-    copy_chunks,
-    copy_until_end,
-    read_head,
-)
+from rollouts.exchange import Exchange, Version, own_answer
+from rollouts.http_messages import MAX_HEAD_BYTES, Head, MalformedMessage, read_head
 from rollouts.lease import CHECK_EVERY_S, CHECK_TIMEOUT_S
 from rollouts.request_log import format_line
 from rollouts.samples import Arm
 
-_CONNECT_TIMEOUT_S = 2.0
-_ANSWER_TIMEOUT_S = 10.0
-_IDLE_CONNECTION_S = 2.0
-"""Shorter than a server's own keep-alive (5 s for uvicorn), so that no request meets a connection that just closes."""
+_BACKLOG = 512
 _USER_FIELD = USER_HEADER.lower().encode()
-_REPEATABLE = frozenset({b"GET", b"HEAD"})
 
 
 @dataclass(frozen=True)
@@ -49,45 +37,14 @@ class Settings:
     lease_url: str | None
     control: str
     salt_key: str
-
-
-@dataclass
-class _Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    is_new: bool = True
-    idle_since_s: float = 0.0
-
-
-@dataclass
-class _Version:
-    """One version behind the proxy, with its idle connections."""
-
-    arm: Arm
-    host: str
-    port: int
-    idle: deque[_Connection] = field(default_factory=deque)
-
-    async def connect(self, *, fresh: bool) -> _Connection:
-        now_s = time.monotonic()
-        while self.idle and not fresh:
-            connection = self.idle.pop()
-            if now_s - connection.idle_since_s < _IDLE_CONNECTION_S and not connection.reader.at_eof():
-                connection.is_new = False
-                return connection
-            connection.writer.close()
-        opening = asyncio.open_connection(self.host, self.port, limit=MAX_HEAD_BYTES)
-        return _Connection(*await asyncio.wait_for(opening, _CONNECT_TIMEOUT_S))
-
-    def keep(self, connection: _Connection) -> None:
-        connection.idle_since_s = time.monotonic()
-        self.idle.append(connection)
+    listener: int | None = None
+    """The file descriptor of a listening socket to use instead of ``port``."""
 
 
 @dataclass
 class _Proxy:
-    stable: _Version
-    canary: _Version
+    stable: Version
+    canary: Version
     salt_key: str
     slots: int = 0
     canary_up: bool = False
@@ -101,7 +58,7 @@ class _Proxy:
                 if not await self._serve_request(head, reader, writer):
                     break
         except MalformedMessage as error:
-            writer.write(_own_answer(400, "Bad Request", str(error)))
+            writer.write(own_answer(400, "Bad Request", str(error)))
         except ConnectionError:
             return  # the client is gone: nobody is left to be told
         finally:
@@ -115,7 +72,7 @@ class _Proxy:
         assigned: Arm = "canary" if is_exposed(user, self.salt_key, self.slots) else "stable"
         holds = self.canary_up and time.monotonic() < self.lease_until_s
         version = self.canary if assigned == "canary" and holds else self.stable
-        exchange = _Exchange(version, head, reader, writer)
+        exchange = Exchange(version, head, reader, writer)
         try:
             return await exchange.run()
         finally:
@@ -161,111 +118,6 @@ class _Proxy:
             await asyncio.sleep(max(0.0, CHECK_EVERY_S - (time.monotonic() - asked_s)))
 
 
-@dataclass
-class _Exchange:
-    """One request and its answer. ``status`` is what the client was told; 0: nothing."""
-
-    version: _Version
-    head: Head
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    status: int = 0
-
-    async def run(self) -> bool:
-        """Returns whether the client's connection can be used again. Raises MalformedMessage for the request's."""
-        parts = self.head.start.split(b" ")
-        if len(parts) != 3:
-            raise MalformedMessage("the request line is wrong")
-        method, protocol = parts[0], parts[2]
-        length, chunked = self.head.content_length(), self.head.is_chunked()
-        close = protocol != b"HTTP/1.1" or b"close" in self.head.tokens(b"connection")
-        if b"100-continue" in self.head.tokens(b"expect"):
-            self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        repeatable = method in _REPEATABLE and not length and not chunked
-        try:
-            connection, answer = await self._ask(length, chunked, repeatable)
-        except TimeoutError:
-            return self._fail(504, "Gateway Timeout")
-        except (OSError, MalformedMessage):
-            return self._fail(503, "Service Unavailable")
-        try:
-            reusable = await self._pass_back(connection, answer, method, close)
-        except (OSError, MalformedMessage):
-            # The answer broke off, or the client left: its start is out already, so only the connection can tell.
-            connection.writer.close()
-            if self.status < 500:
-                self.status = 0
-            return False
-        if reusable:
-            self.version.keep(connection)
-        else:
-            connection.writer.close()
-        return not close
-
-    async def _ask(self, length: int | None, chunked: bool, repeatable: bool) -> tuple[_Connection, Head]:
-        """Send the request and read the head of its answer; a stale connection is replaced once if that is safe."""
-        connection = await self.version.connect(fresh=False)
-        try:
-            return connection, await _within(self._send(connection, length, chunked))
-        except (OSError, MalformedMessage, TimeoutError) as error:
-            connection.writer.close()
-            if connection.is_new or not repeatable or isinstance(error, TimeoutError):
-                raise
-        connection = await self.version.connect(fresh=True)
-        try:
-            return connection, await _within(self._send(connection, length, chunked))
-        except BaseException:
-            connection.writer.close()
-            raise
-
-    async def _send(self, connection: _Connection, length: int | None, chunked: bool) -> Head:
-        connection.writer.write(self.head.forwarded(close=False))
-        if chunked:
-            await copy_chunks(self.reader, connection.writer)
-        elif length:
-            await copy_bytes(self.reader, connection.writer, length)
-        while True:
-            answer = await read_head(connection.reader)
-            if answer is None:
-                raise MalformedMessage("the version closed the connection without an answer")
-            if not answer.start.split(b" ")[1:2][0].startswith(b"1"):
-                return answer
-
-    async def _pass_back(self, connection: _Connection, answer: Head, method: bytes, close: bool) -> bool:
-        """Copy the answer to the client; returns whether the version's connection can be used again."""
-        status = int(answer.start.split(b" ")[1])
-        length, chunked = answer.content_length(), answer.is_chunked()
-        has_body = method != b"HEAD" and status not in (204, 304)
-        until_end = has_body and length is None and not chunked
-        self.writer.write(answer.forwarded(close=close or until_end))
-        if has_body and chunked:
-            await copy_chunks(connection.reader, self.writer)
-        elif has_body and length is not None:
-            await copy_bytes(connection.reader, self.writer, length)
-        elif until_end:
-            await copy_until_end(connection.reader, self.writer)
-        await self.writer.drain()
-        self.status = status
-        if until_end:
-            self.writer.close()
-        return not until_end and b"close" not in answer.tokens(b"connection")
-
-    def _fail(self, status: int, reason: str) -> bool:
-        self.status = status
-        self.writer.write(_own_answer(status, reason, f"the {self.version.arm} version does not answer"))
-        return False  # the request's body may not have been read
-
-
-async def _within(asking: Awaitable[Head]) -> Head:
-    return await asyncio.wait_for(asking, _ANSWER_TIMEOUT_S)
-
-
-def _own_answer(status: int, reason: str, text: str) -> bytes:
-    body = f"{text}\n".encode()
-    head = f"HTTP/1.1 {status} {reason}\r\ncontent-type: text/plain\r\ncontent-length: {len(body)}\r\n"
-    return head.encode() + b"connection: close\r\n\r\n" + body
-
-
 async def _answers_200(port: int, path: str) -> bool:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -275,15 +127,15 @@ async def _answers_200(port: int, path: str) -> bool:
         writer.close()
 
 
-async def _listens(version: _Version) -> bool:
+async def _listens(version: Version) -> bool:
     _, writer = await asyncio.open_connection(version.host, version.port)
     writer.close()
     return True
 
 
-def _version(arm: Arm, url: str) -> _Version:
+def _version(arm: Arm, url: str) -> Version:
     address = urlsplit(url)
-    return _Version(arm, address.hostname or "127.0.0.1", address.port or 80)
+    return Version(arm, address.hostname or "127.0.0.1", address.port or 80)
 
 
 async def _run(settings: Settings) -> None:
@@ -292,9 +144,12 @@ async def _run(settings: Settings) -> None:
     )
     if settings.lease_url is None:
         proxy.lease_until_s = 0.0
-    users = await asyncio.start_server(
-        proxy.serve_client, "127.0.0.1", settings.port, limit=MAX_HEAD_BYTES, backlog=512
+    listener = (
+        socket.create_server(("127.0.0.1", settings.port), backlog=_BACKLOG)
+        if settings.listener is None
+        else socket.socket(fileno=settings.listener)
     )
+    users = await asyncio.start_server(proxy.serve_client, sock=listener, limit=MAX_HEAD_BYTES, backlog=_BACKLOG)
     control = await asyncio.start_unix_server(proxy.obey, settings.control)  # last: its file says that we are ready
     async with users, control:
         await proxy.watch_lease(settings.lease_url)

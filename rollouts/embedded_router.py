@@ -1,7 +1,6 @@
 """The embedded proxy as a rollout's router, for a machine without HAProxy."""
 
 import json
-import platform
 import socket
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from processes.wait import wait_for
 from rollouts.assignment import salt_key
 from rollouts.lease import PATH
 from rollouts.router_process import RouterProcess
+from rollouts.router_version import embedded_version
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CONTROL_TIMEOUT_S = 5.0
@@ -24,7 +24,7 @@ class EmbeddedRouter(RouterProcess):
     kind = "embedded"
 
     def __init__(self, *, stable_url: str, candidate_url: str, salt: str, work_dir: Path) -> None:
-        self.version = f"embedded proxy on Python {platform.python_version()}"
+        self.version = embedded_version()
         super().__init__(candidate_url, (work_dir / "embedded-router.log").resolve())
         self._control = self._folder / "control.sock"
         try:

@@ -28,7 +28,7 @@ frontend users
     bind {listen}
     monitor-uri {ready}
     log global
-    log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)]"
+    log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)] %ts"
     http-request set-var(txn.user) req.fhdr({header})
     http-request set-var(txn.user_hash) var(txn.user),xxh64
     http-request set-var(txn.slot) var(proc.salt),concat(:,txn.user),xxh32,mod({slots})

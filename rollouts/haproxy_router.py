@@ -1,8 +1,6 @@
 """HAProxy as a rollout's router: share and salt are process variables, changed at run time without a reload."""
 
-import re
 import shutil
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +10,7 @@ from rollouts.assignment import salt_key
 from rollouts.haproxy_admin import HaproxyAdmin
 from rollouts.haproxy_config import READY_PATH, checked_lease, haproxy_config
 from rollouts.router_process import RouterProcess
+from rollouts.router_version import haproxy_version
 
 
 def find_haproxy() -> str | None:
@@ -25,7 +24,7 @@ class HaproxyRouter(RouterProcess):
     kind = "haproxy"
 
     def __init__(self, program: str, *, stable_url: str, candidate_url: str, salt: str, work_dir: Path) -> None:
-        self.version = version_of(program)
+        self.version = haproxy_version(program)
         super().__init__(candidate_url, work_dir / "haproxy.log")
         self._admin = HaproxyAdmin(self._folder / "admin.sock")
         try:
@@ -55,10 +54,3 @@ class HaproxyRouter(RouterProcess):
             self._admin.set("canary_slots", "int(0)")
             self._admin.set("salt", f"str({salt_key(salt)})")
         self._admin.set("canary_slots", f"int({slots})")
-
-
-def version_of(program: str) -> str:
-    """What a haproxy program calls itself."""
-    said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False, timeout=20).stdout
-    found = re.search(r"version (\S+)", said, re.IGNORECASE)
-    return f"HAProxy {found[1]}" if found else "HAProxy"

@@ -52,6 +52,11 @@ class Head:
         kept = [name + b": " + value for name, value in self.fields if name not in dropped]
         return b"\r\n".join([self.start, *kept, b"connection: " + (b"close" if close else b"keep-alive"), b"", b""])
 
+    def interim(self) -> bytes:
+        """The head of an answer before the answer (1xx), which leaves the connection as it is."""
+        kept = [name + b": " + value for name, value in self.fields if name not in _HOP_BY_HOP]
+        return b"\r\n".join([self.start, *kept, b"", b""])
+
 
 async def read_head(reader: asyncio.StreamReader) -> Head | None:
     """Read one head; None at the end of the stream. Raises MalformedMessage."""
@@ -73,10 +78,14 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
     return Head(start, tuple(fields))
 
 
-async def copy_bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int) -> None:
-    """Copy exactly ``count`` bytes. Raises MalformedMessage when the stream ends before."""
+async def copy_bytes(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int, *, silence_s: float | None = None
+) -> None:
+    """Copy exactly ``count`` bytes. Raises MalformedMessage when the stream ends before, TimeoutError when nothing
+    comes for ``silence_s``.
+    """
     while count:
-        piece = await reader.read(min(count, _PIECE_BYTES))
+        piece = await asyncio.wait_for(reader.read(min(count, _PIECE_BYTES)), silence_s)
         if not piece:
             raise MalformedMessage("the body is cut off")
         count -= len(piece)
@@ -84,10 +93,12 @@ async def copy_bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
         await writer.drain()
 
 
-async def copy_chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy a chunked body with its trailers. Raises MalformedMessage."""
+async def copy_chunks(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, silence_s: float | None = None
+) -> None:
+    """Copy a chunked body with its trailers. Raises as ``copy_bytes``."""
     while True:
-        line = await _line(reader)
+        line = await _line(reader, silence_s)
         try:
             size = int(line.split(b";")[0].strip(), 16)
         except ValueError as error:
@@ -95,24 +106,26 @@ async def copy_chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         writer.write(line)
         if size == 0:
             break
-        await copy_bytes(reader, writer, size + 2)
+        await copy_bytes(reader, writer, size + 2, silence_s=silence_s)
     while True:
-        line = await _line(reader)
+        line = await _line(reader, silence_s)
         writer.write(line)
         if line == b"\r\n":
             await writer.drain()
             return
 
 
-async def copy_until_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy all that comes until the stream ends."""
-    while piece := await reader.read(_PIECE_BYTES):
+async def copy_until_end(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, silence_s: float | None = None
+) -> None:
+    """Copy all that comes until the stream ends. Raises TimeoutError as ``copy_bytes``."""
+    while piece := await asyncio.wait_for(reader.read(_PIECE_BYTES), silence_s):
         writer.write(piece)
         await writer.drain()
 
 
-async def _line(reader: asyncio.StreamReader) -> bytes:
+async def _line(reader: asyncio.StreamReader, silence_s: float | None) -> bytes:
     try:
-        return await reader.readuntil(b"\r\n")
+        return await asyncio.wait_for(reader.readuntil(b"\r\n"), silence_s)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise MalformedMessage("the body is cut off") from error

@@ -26,9 +26,7 @@ def open_router(
     and is appended to. Raises UsageError when HAProxy is asked for and not installed, ProcessError when the router
     does not start.
     """
-    program = find_haproxy() if kind != "embedded" else None
-    if kind == "haproxy" and program is None:
-        raise UsageError("router kind haproxy: HAProxy is not installed; install it, or say auto or embedded")
+    program = program_of(kind)
     router: Router
     if program is not None:
         router = HaproxyRouter(
@@ -40,3 +38,11 @@ def open_router(
         yield router
     finally:
         router.close()
+
+
+def program_of(kind: Literal["auto", "haproxy", "embedded"]) -> str | None:
+    """The haproxy program to use; None: the embedded proxy. Raises UsageError when HAProxy is asked for in vain."""
+    program = find_haproxy() if kind != "embedded" else None
+    if kind == "haproxy" and program is None:
+        raise UsageError("router kind haproxy: HAProxy is not installed; install it, or say auto or embedded")
+    return program

@@ -1,7 +1,9 @@
 """The request log that every router writes, one line per answered request, and how it is read on.
 
-``gonogo <accepted epoch s> <handshake ms> <idle ms> <active ms> <status> <backend> <assigned> <user hash>``: the
-timers as HAProxy logs them (a request starts after handshake and idle time), -1 where there was nothing to time.
+``gonogo <accepted epoch s> <handshake ms> <idle ms> <active ms> <status> <backend> <assigned> <user hash> <end>``: the
+timers as HAProxy logs them (a request starts after handshake and idle time), -1 where there was nothing to time; the
+end, which may be missing, as HAProxy's termination state. With SD and sD the version broke its answer off, or stalled,
+when the status was out already: such a request had no answer. With C or c the user left within the request.
 """
 
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from rollouts.samples import Arm, RequestSample
 
 _MARK = b"gonogo "
 _ARMS = ("stable", "canary")
+_BAD_REQUEST = 400
+_BROKEN_OFF = frozenset({"SD", "sD"})
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,22 @@ def format_line(started_at_s: float, latency_ms: float, status: int, backend: Ar
 def parse_line(line: bytes) -> RequestSample | None:
     """The request of a line; None for other lines, and for requests that reached neither version."""
     fields = line.decode(errors="replace").split()
-    if not line.startswith(_MARK) or len(fields) != 9 or fields[6] not in _ARMS or fields[7] not in _ARMS:
+    if not line.startswith(_MARK) or len(fields) not in (9, 10) or fields[6] not in _ARMS or fields[7] not in _ARMS:
         return None
     accepted_s, handshake_ms, idle_ms, active_ms = (float(field) for field in fields[1:5])
     return RequestSample(
         at_s=accepted_s + (max(handshake_ms, 0) + max(idle_ms, 0)) / 1000,
         backend=cast(Arm, fields[6]),
-        status=max(int(fields[5]), 0),
+        status=_status(int(fields[5]), fields[9] if fields[9:] else "--"),
         latency_ms=max(active_ms, 0.0),
         user_hash=fields[8],
         assigned=cast(Arm, fields[7]),
     )
+
+
+def _status(logged: int, end: str) -> int:
+    if end in _BROKEN_OFF:
+        return 0
+    if logged < 0 and end[0] in "Cc":
+        return _BAD_REQUEST  # what a user who breaks a request off is told; nobody else is to blame
+    return max(logged, 0)

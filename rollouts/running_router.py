@@ -41,7 +41,7 @@ class RunningRouter(Protocol):
 
     @property
     def kind(self) -> str:
-        """``haproxy`` or ``embedded``."""
+        """``haproxy``, ``embedded`` or ``gateway-api``."""
 
     def read(self) -> Routing:
         """What it does now."""
@@ -89,7 +89,7 @@ class RunningHaproxy:
 
     def requests_since(self, cursor: int) -> tuple[list[RequestSample], int, bool]:
         """See ``RunningRouter``."""
-        return _read_on(self.log, cursor)
+        return read_on(self.log, cursor)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class RunningEmbedded:
 
     def requests_since(self, cursor: int) -> tuple[list[RequestSample], int, bool]:
         """See ``RunningRouter``."""
-        return _read_on(self.log, cursor)
+        return read_on(self.log, cursor)
 
     def _send(self, command: dict[str, object]) -> dict[str, Any]:
         try:
@@ -135,6 +135,7 @@ class RunningEmbedded:
             raise ProcessError(f"the router refused {command}: {answer!r}") from error
 
 
-def _read_on(log: RequestLog, cursor: int) -> tuple[list[RequestSample], int, bool]:
+def read_on(log: RequestLog, cursor: int) -> tuple[list[RequestSample], int, bool]:
+    """A part of the log as ``RunningRouter.requests_since`` gives it."""
     requests, read_to = log.since(cursor, at_most_bytes=_READ_AT_MOST_BYTES)
     return requests, read_to, log.end() - read_to < _READ_AT_MOST_BYTES // 2

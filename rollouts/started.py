@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from decision.objectives import Slo
-from decision.rollout_spec import RolloutSpec, RunningRouter
+from decision.rollout_spec import GatewayRouter, RolloutSpec, RunningRouter
 from decision.schedule import Schedule
 from evidence.record import Subject
 from processes.errors import IntegrityError
@@ -24,7 +24,7 @@ class Started:
     metrics_path: str | None
 
     @property
-    def router(self) -> RunningRouter:
+    def router(self) -> RunningRouter | GatewayRouter:
         """The running router; a rollout is not started without one."""
         assert self.spec.router is not None, "checked when the rollout was started"
         return self.spec.router

@@ -1,7 +1,8 @@
 """Processes that tests of routers and rollouts start: a fast backend, and users that never stop asking.
 
 ``backend PORT NAME ERROR_RATE DELAY_MS`` answers ``NAME`` on every path; ``/fail`` answers 500, ``/chunked`` in chunks,
-``/echo`` the request's body. ``users URL COUNT CONNECTIONS`` asks in a closed loop as users of COUNT different ids.
+``/echo`` the request's body. ``users URL COUNT CONNECTIONS [PAUSE_S]`` asks in a closed loop as users of COUNT
+different ids; who lost a connection opens another.
 """
 
 import asyncio
@@ -49,22 +50,27 @@ async def serve(port: int, name: str, error_rate: float, delay_ms: float) -> Non
     await server.serve_forever()
 
 
-async def ask(url: str, users: int, seed: int) -> None:
+async def ask(url: str, users: int, seed: int, pause_s: float) -> None:
     address, chance = urlsplit(url), random.Random(seed)
     while True:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        while True:
-            user = f"user-{chance.randrange(users)}"
-            writer.write(f"GET / HTTP/1.1\r\nhost: test\r\nx-user-id: {user}\r\n\r\n".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-            if b"connection: close" in head:
-                break
-        writer.close()
+        try:
+            closed = False
+            while not closed:
+                user = f"user-{chance.randrange(users)}"
+                writer.write(f"GET / HTTP/1.1\r\nhost: test\r\nx-user-id: {user}\r\n\r\n".encode())
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+                closed = b"connection: close" in head
+                await asyncio.sleep(pause_s)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            continue
+        finally:
+            writer.close()
 
 
-async def ask_all(url: str, users: int, connections: int) -> None:
-    await asyncio.gather(*(ask(url, users, seed) for seed in range(connections)))
+async def ask_all(url: str, users: int, connections: int, pause_s: float) -> None:
+    await asyncio.gather(*(ask(url, users, seed, pause_s) for seed in range(connections)))
 
 
 if __name__ == "__main__":
@@ -72,4 +78,6 @@ if __name__ == "__main__":
     if role == "backend":
         asyncio.run(serve(int(arguments[0]), arguments[1], float(arguments[2]), float(arguments[3])))
     else:
-        asyncio.run(ask_all(arguments[0], int(arguments[1]), int(arguments[2])))
+        asyncio.run(
+            ask_all(arguments[0], int(arguments[1]), int(arguments[2]), float(arguments[3]) if arguments[3:] else 0.0)
+        )

@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -17,12 +19,13 @@ from processes.ports import free_port
 from processes.supervised import Supervised, start, supervised, wait_until_ready
 from processes.wait import wait_for
 from rollouts import open_router as opening
-from rollouts.assignment import SLOTS
+from rollouts.assignment import SLOTS, salt_key, slot_of
 from rollouts.haproxy_router import find_haproxy
 from rollouts.open_router import open_router
 from rollouts.router import Router
 from rollouts.samples import RequestSample
 
+SALT = "first 'salt', with $%"
 PROCESSES = Path(__file__).with_name("rollout_processes.py")
 KINDS = [
     pytest.param(
@@ -30,6 +33,34 @@ KINDS = [
     ),
     "embedded",
 ]
+
+
+def xxh32(text: bytes) -> int:
+    """xxHash32 with seed 0 (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md)."""
+    first, second, third, fourth, fifth = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1
+    mask = 0xFFFFFFFF
+
+    def turned(value: int, bits: int) -> int:
+        value &= mask
+        return (value << bits | value >> (32 - bits)) & mask
+
+    def word(at: int) -> int:
+        return int.from_bytes(text[at : at + 4], "little")
+
+    lanes, at = [first + second & mask, second, 0, -first & mask], 0
+    while at + 16 <= len(text):
+        lanes = [turned(lane + word(at + 4 * n) * second, 13) * first & mask for n, lane in enumerate(lanes)]
+        at += 16
+    value = sum(turned(lane, bits) for lane, bits in zip(lanes, (1, 7, 12, 18), strict=True)) if at else fifth
+    value += len(text)
+    while at + 4 <= len(text):
+        value = turned(value + word(at) * third, 17) * fourth & mask
+        at += 4
+    for byte in text[at:]:
+        value = turned(value + byte * fifth, 11) * first & mask
+    value = (value ^ (value & mask) >> 15) * second & mask
+    value = (value ^ value >> 13) * third & mask
+    return value ^ value >> 16
 
 
 @dataclass
@@ -44,7 +75,21 @@ class Rig:
         return self.client.get(self.router.url + path, headers=headers).text
 
     def exposed(self, users: int = 200) -> set[str]:
-        return {user for user in (f"user-{n}" for n in range(users)) if self.served_by(user) == "canary"}
+        address = urlsplit(self.router.url)
+        connection = HTTPConnection(str(address.hostname), address.port, timeout=20)
+        exposed = set()
+        for user in (f"user-{n}" for n in range(users)):
+            connection.request("GET", "/", headers={"X-User-Id": user})
+            if connection.getresponse().read() == b"canary":
+                exposed.add(user)
+        connection.close()
+        return exposed
+
+    def slot(self, user: str, salt: str) -> int:
+        """Where the user's slot must be, computed beside the router."""
+        if self.router.kind == "embedded":
+            return slot_of(user, salt_key(salt))
+        return xxh32(f"{salt_key(salt)}:{user}".encode()) % SLOTS
 
     def wait_for_canary(self) -> None:
         """Wait until the lease has reached the router: it is then asked with all slots open."""
@@ -71,7 +116,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
                 kind=request.param,
                 stable_url=f"http://127.0.0.1:{ports[0]}",
                 candidate_url=f"http://127.0.0.1:{ports[1]}",
-                salt="first 'salt', with $%",
+                salt=SALT,
                 work_dir=tmp_path / "work",
             )
         )
@@ -122,13 +167,45 @@ def test_the_share_is_sticky_monotone_and_about_as_large_as_asked(open_rig: Rig)
     assert open_rig.exposed() == set()
 
 
+def test_exactly_the_users_of_the_slots_below_the_share_are_exposed(open_rig: Rig) -> None:
+    slots = {user: open_rig.slot(user, SALT) for user in (f"user-{n}" for n in range(200))}
+    for share in (1, 100, 2500, 9_999, SLOTS):
+        open_rig.router.set_share(share)
+        assert open_rig.exposed() == {user for user, slot in slots.items() if slot < share}
+    for user, slot in list(slots.items())[:20]:
+        open_rig.router.set_share(slot)
+        assert open_rig.served_by(user) == "stable"
+        open_rig.router.set_share(slot + 1)
+        assert open_rig.served_by(user) == "canary"
+
+
+def test_canary_and_ab_test_overlap_as_chance_predicts(open_rig: Rig) -> None:
+    """Under two salts the slots of a user are independent: of the canary's users half are in the A/B test's arm."""
+    users = 3000
+    open_rig.router.set_share(2000, "canary-2025-10")
+    canary = open_rig.exposed(users)
+    open_rig.router.set_share(5000, "ab-2025-10")
+    both = canary & open_rig.exposed(users)
+    print(f"{open_rig.router.kind}: {len(canary)} of {users} in the canary, {len(both)} of these in the A/B test's arm")
+    assert abs(len(canary) - 0.2 * users) < 4 * (users * 0.2 * 0.8) ** 0.5
+    assert abs(len(both) - len(canary) / 2) < 4 * (len(canary) / 4) ** 0.5
+
+
+def test_the_very_next_request_of_a_kept_connection_sees_the_new_share(open_rig: Rig) -> None:
+    for _ in range(50):
+        open_rig.router.set_share(0)
+        assert open_rig.served_by("ada") == "stable"
+        open_rig.router.set_share(SLOTS)
+        assert open_rig.served_by("ada") == "canary"
+
+
 def test_another_salt_exposes_other_users(open_rig: Rig) -> None:
     open_rig.router.set_share(5000)
     first = open_rig.exposed()
     open_rig.router.set_share(5000, "another salt")
     second = open_rig.exposed()
     assert len(first & second) < 0.75 * len(first)
-    open_rig.router.set_share(5000, "first 'salt', with $%")
+    open_rig.router.set_share(5000, SALT)
     assert open_rig.exposed() == first
 
 
@@ -195,10 +272,13 @@ def test_changing_the_share_under_load_fails_no_request(open_rig: Rig) -> None:
     ended, statuses = threading.Event(), []
 
     def ask(worker: int) -> None:
+        user, body = {"X-User-Id": f"user-{worker}"}, os.urandom(30_000)
         with httpx.Client(timeout=20, trust_env=False) as client:
             while not ended.is_set():
-                answer = client.get(open_rig.router.url, headers={"X-User-Id": f"user-{worker}"})
-                statuses.append(answer.status_code)
+                statuses.append(client.get(open_rig.router.url, headers=user).status_code)
+                echo = client.post(open_rig.router.url + "/echo", headers=user, content=body)
+                statuses.append(echo.status_code if echo.content == body else -1)
+                statuses.append(client.get(open_rig.router.url + "/chunked", headers=user).status_code)
 
     workers = [threading.Thread(target=ask, args=(n,)) for n in range(4)]
     for worker in workers:

@@ -27,7 +27,7 @@ from flows.replay import NOT_REPLAYED, OBSERVED, REPLAYS
 from loadtests import load, soak_folder, soak_result
 from loadtests.schedule import shape_text, staged
 from loadtests.windows import parse_windows
-from rollouts import drill, lived
+from rollouts import drill, lived, router_drills
 from rollouts.auto_rollback import judge_auto_rollback
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.roll_back import RolledBack
@@ -159,6 +159,30 @@ def a_rollback(_: Path) -> Measurement:
     return measured(result, "passed" if not result.failed else "failed", raw)
 
 
+def a_lease_lapse(_: Path) -> Measurement:
+    phases = {"exposed": routed(200, share=0.5, seed=1), "unwatched": routed(200, share=0.5, seed=2)}
+    phases["unwatched"] += [replace(r, at_s=r.at_s + 5) for r in routed(100, share=0.0, seed=3)]
+    raw = {"requests.parquet": keep_requests(phases), "times.json": json.dumps({"killed_at_s": 0.1}).encode()}
+    result = router_drills.lease_lapse_of(raw)
+    assert result.recovery_ms is not None
+    return measured(result, "passed" if not result.failed else "failed", raw)
+
+
+def a_router_restart(_: Path) -> Measurement:
+    phases = {name: routed(200, share=0.5, seed=n) for n, name in enumerate(("exposed", "again"))}
+    phases["restarted"] = routed(60, share=0.0)
+    asked = [(n / 100, n / 100 + 0.005, 0 if n == 10 else 200) for n in range(100)]
+    times = {"exposed_at_s": 0.0, "killed_at_s": 0.102, "died_at_s": 0.104, "told_at_s": 0.0}
+    raw = {
+        "requests.parquet": keep_requests(phases),
+        "asked.json": json.dumps({"asked": asked}).encode(),
+        "times.json": json.dumps(times).encode(),
+    }
+    result = router_drills.router_restart_of(raw)
+    assert result.recovery_ms is not None
+    return measured(result, "passed" if not result.failed else "failed", raw)
+
+
 def a_data_check(_: Path) -> Measurement:
     seen = {"name": "a: values", "observed": "1 of 9 unexpected", "success": False, "raised": False}
     results = [seen | {"unexpected_rows": [1, 4]}, seen | {"success": True, "unexpected_rows": []}]
@@ -239,6 +263,8 @@ KINDS: dict[str, Callable[[Path], Measurement]] = {
     "rollout, rolled back": a_bad_rollout,
     "auto-rollback drill": an_auto_rollback,
     "rollback drill": a_rollback,
+    "lease-lapse drill": a_lease_lapse,
+    "router-restart drill": a_router_restart,
     "data-quality": a_data_check,
     "accuracy": an_accuracy,
     "documentation": documents,
@@ -257,7 +283,7 @@ def test_every_kind_is_replayed_or_said_not_to_be() -> None:
     named = {name.split(",")[0] for name in KINDS}
     assert set(REPLAYS) == named == set(OBSERVED)
     drills = {name for name in REPLAYS if name.endswith(" drill")}
-    assert len(drills) == 3
+    assert len(drills) == 5
     assert (REPLAYS.keys() - drills) | NOT_REPLAYED.keys() == RESULTS.keys() - {"drill"}
 
 
