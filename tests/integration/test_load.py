@@ -24,8 +24,14 @@ def mixed(random):
     yield Call("GET", "/limit", "limit", "u")
     yield Call("GET", "/missing", "missing", "u", expect=(404,))
 
+def refused(random):
+    yield Call("GET", "/limit", "limit", "u")
+
+def failing(random):
+    yield Call("GET", "/fail", "fail", "u")
+
 class Some(ArrivalUser):
-    journeys = {"plain": plain, "mixed": mixed}
+    journeys = {"plain": plain, "mixed": mixed, "refused": refused, "failing": failing}
 """
 
 
@@ -62,7 +68,24 @@ def test_each_outcome_of_a_request_is_counted_apart(target, locustfile):
     assert result.errors == pytest.approx(each, rel=0.1)
     assert result.rate_limited == pytest.approx(each, rel=0.1)
     assert result.expected_4xx == pytest.approx(each, rel=0.1)
+    assert result.served_rate == pytest.approx(0.5, rel=0.1)
     assert set(result.by_endpoint) == {"plain", "fail", "limit", "missing"}
+
+
+def test_a_target_that_answers_only_429_was_not_under_the_load(target, locustfile):
+    measured = load(target, locustfile, "refused")
+    assert measured.outcome == "inconclusive"
+    assert "the target refused 100.0% of the load with 429" in measured.summary
+    assert (measured.result.error_rate, measured.result.served_rate) == (0, 0)
+    assert replays(measured, locustfile.parent)
+
+
+def test_a_target_that_answers_only_errors_fails_without_any_limit(target, locustfile):
+    measured = load(target, locustfile, "failing")
+    assert measured.outcome == "failed"
+    assert "only 0.0% of the requests were served, 100.0% were errors" in measured.summary
+    assert "most often fail: status 500" in measured.summary
+    assert replays(measured, locustfile.parent)
 
 
 def test_a_stall_shows_in_the_latency_of_the_requests_that_should_have_begun_meanwhile(target, locustfile):

@@ -32,6 +32,11 @@ def test_a_valid_plan_is_read(plan_path: Path) -> None:
         ("kind: soak, users", "kind: soak, control: candidate, users", "the control of candidate cannot be candidate"),
         ("kind: soak, users", "kind: soak, resources: guess, users", "collect.soak"),
         ("kind: soak, users", "kind: soak, coverage_at_least: 101%, users", "expected a share"),
+        (
+            "promote_at_most: 0.5%, ",
+            "",
+            ":18: collect.soak: no errors would fail this soak: expected error-rate with promote_at_most in slo",
+        ),
         ("version: 1\n", "version: 1\nversion: 1\n", ":2: "),
         ("gates: [full]}", "gates: [everything]}", "claims.2.gates.0"),
         ("{name: Ada, signers", "{name: Ada, machine: true, signers", "never counts as an approver"),
