@@ -30,8 +30,11 @@ def refused(random):
 def failing(random):
     yield Call("GET", "/fail", "fail", "u")
 
+def slow(random):
+    yield Call("GET", "/slow", "slow", "u")
+
 class Some(ArrivalUser):
-    journeys = {"plain": plain, "mixed": mixed, "refused": refused, "failing": failing}
+    journeys = {"slow": slow, "plain": plain, "mixed": mixed, "refused": refused, "failing": failing}
 """
 
 
@@ -86,6 +89,13 @@ def test_a_target_that_answers_only_errors_fails_without_any_limit(target, locus
     assert "only 0.0% of the requests were served, 100.0% were errors" in measured.summary
     assert "most often fail: status 500" in measured.summary
     assert replays(measured, locustfile.parent)
+
+
+def test_a_target_that_takes_its_time_to_answer_is_not_silent(target, locustfile):
+    measured = load(target, locustfile, "slow", shape=constant(10, 8))
+    assert measured.outcome == "passed", measured.summary
+    assert measured.result.aborted is None
+    assert measured.result.p95_ms == pytest.approx(4000, rel=0.1)
 
 
 def test_a_stall_shows_in_the_latency_of_the_requests_that_should_have_begun_meanwhile(target, locustfile):
