@@ -7,7 +7,7 @@ import pytest
 from loadtests.load import run_load
 from loadtests.schedule import constant
 from loadtests.traffic import traffic
-from processes.errors import CollectError
+from processes.errors import UsageError
 from tests.integration.loaded_server import Handler, loaded_server
 from tests.unit.flows.replaying import replays
 
@@ -109,9 +109,12 @@ def test_a_stall_shows_in_the_latency_of_the_requests_that_should_have_begun_mea
     assert result.p95_ms > 1000
 
 
-def test_a_journey_that_does_not_exist_is_an_error(target, locustfile):
-    with pytest.raises(CollectError):
-        load(target, locustfile, "no such journey")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_journey_that_does_not_exist_is_one_line_for_the_user(target, locustfile, workers):
+    with pytest.raises(UsageError) as refused:
+        load(target, locustfile, "no such journey", workers=workers)
+    known = "slow, plain, mixed, refused, failing"
+    assert str(refused.value) == f"{locustfile}: has no journey 'no such journey'; it has {known}"
 
 
 def test_traffic_stops_with_its_block(target, locustfile):

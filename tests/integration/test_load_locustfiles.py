@@ -11,7 +11,7 @@ import pytest
 from loadtests.load import run_load
 from loadtests.schedule import constant
 from loadtests.window_log import NAMES_AT_MOST, OTHER
-from processes.errors import CollectError
+from processes.errors import CollectError, UsageError
 from processes.ports import free_port
 from tests.integration.loaded_server import Handler, loaded_server
 from tests.unit.flows.replaying import replays
@@ -185,7 +185,7 @@ def test_unique_urls_are_counted_under_one_name_after_the_first_ones(target, tmp
 
 def test_a_locustfile_with_journeys_needs_the_name_of_one(target, tmp_path):
     text = "from loadtests.arrivals import ArrivalUser\nclass Some(ArrivalUser):\n    journeys = {'one': None}\n"
-    with pytest.raises(CollectError, match="name one of one"):
+    with pytest.raises(UsageError, match=r"locustfile.py: Some has journeys: name one of one$"):
         load(target, tmp_path, text)
 
 

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from decision.collect import SoakCollect
 from decision.inputs import signers_of
-from decision.plan_file import PlanError, read_plan
+from decision.plan_file import PlanError, check_users, read_plan
 from evidence.allowed_signers import line_of
 from evidence.keys import public_text
 from processes.errors import UsageError
@@ -37,6 +37,7 @@ def test_a_valid_plan_is_read(plan_path: Path) -> None:
             "",
             ":18: collect.soak: no errors would fail this soak: expected error-rate with promote_at_most in slo",
         ),
+        ("rate: 50/s", "rate: 1000000/s", "expected at most 10,000/s from one process, not 1,000,000/s"),
         ("version: 1\n", "version: 1\nversion: 1\n", ":2: "),
         ("gates: [full]}", "gates: [everything]}", "claims.2.gates.0"),
         ("{name: Ada, signers", "{name: Ada, machine: true, signers", "never counts as an approver"),
@@ -65,6 +66,14 @@ def test_a_candidate_is_soaked_beside_stable_unless_the_plan_says_otherwise(
     collect = read_plan(plan_path).plan.collect["soak"]
     assert isinstance(collect, SoakCollect)
     assert collect.beside == control
+
+
+def test_users_whose_file_does_not_exist_are_named_with_their_line(plan_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        check_users(read_plan(plan_path), plan_path)
+    assert str(caught.value) == f"{plan_path}:18: collect.soak.users: there is no file users.py"
+    (plan_path.parent / "users.py").touch()
+    check_users(read_plan(plan_path), plan_path)
 
 
 _BECAME = (
