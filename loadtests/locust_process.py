@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 import gevent
 import locust
@@ -91,10 +91,10 @@ def _alone(settings: Settings, file: TextIO) -> int:
 def make_environment(locustfile: str, url: str) -> Any:
     """Locust's environment of a locustfile. Its own statistics are not fed: they grow with every unique URL."""
     if not Path(locustfile).is_file():
-        _refuse(f"{locustfile}: there is no such locustfile")
+        raise _refused(f"{locustfile}: there is no such locustfile")
     user_classes, _shapes = load_locustfile(locustfile)
     if not user_classes:
-        _refuse(f"{locustfile}: has no user class")
+        raise _refused(f"{locustfile}: has no user class")
     environment = Environment(
         user_classes=list(user_classes.values()),
         events=locust.events,
@@ -115,18 +115,18 @@ def member_maker(settings: Settings, environment: Any) -> Callable[[Run], Member
     names = ", ".join(name for user_class in with_journeys for name in user_class.journeys) or "none"
     if settings.journey is None:
         if with_journeys:
-            _refuse(f"{settings.locustfile}: {with_journeys[0].__name__} has journeys: name one of {names}")
+            raise _refused(f"{settings.locustfile}: {with_journeys[0].__name__} has journeys: name one of {names}")
         return task_member(environment.user_classes, environment)
     for user_class in with_journeys:
         if settings.journey in user_class.journeys:
             return journey_member(user_class, settings.journey, environment)
-    _refuse(f"{settings.locustfile}: has no journey {settings.journey!r}; it has {names}")
+    raise _refused(f"{settings.locustfile}: has no journey {settings.journey!r}; it has {names}")
 
 
-def _refuse(why: str) -> NoReturn:
+def _refused(why: str) -> SystemExit:
     sys.stdout.flush()  # what Locust has printed must not come after it
     print(why, file=sys.stderr, flush=True)
-    sys.exit(WRONG_LOCUSTFILE)
+    return SystemExit(WRONG_LOCUSTFILE)
 
 
 if __name__ == "__main__":
