@@ -141,7 +141,7 @@ def _place(document: CommentedMap, location: Sequence[str | int]) -> tuple[int, 
         elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
             line = node.lc.item(part)[0] + 1
         else:
-            if part == location[-1] and isinstance(node, CommentedMap):
+            if part == location[-1] and isinstance(node, CommentedMap) and part != node.get("kind"):
                 keys.append(str(part))
             continue
         keys.append(str(part))
