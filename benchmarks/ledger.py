@@ -107,6 +107,7 @@ def append(store: EvidenceStore, numbers: Iterable[int]) -> int:
             completed_rate=16.7,
             held_rate=1.0,
             error_rate=0.0,
+            served_rate=1.0,
             mean_ms=12.5,
             p95_ms=25.5,
             latency=_LATENCY,

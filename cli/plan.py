@@ -9,7 +9,7 @@ from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
 from decision.inputs import subject_of
 from decision.objectives import Stage
-from decision.plan_file import read_plan
+from decision.plan_file import check_users, read_plan
 from evidence.store import open_store
 from flows.authorization import pending
 from rollouts.ab_size import Size, planned_size
@@ -21,6 +21,7 @@ app = App(name="plan", help="Check a release plan, or show what would run.")
 def check(plan: Path, *, json: Json = False) -> int:
     """Validate a plan; every problem names file, line and key."""
     plan_file = read_plan(plan)
+    check_users(plan_file, plan)
     subject = subject_of(plan_file)
     tests = [
         (stage, planned_size(stage.metrics, stage.analysis, stage.share)) for stage in plan_file.plan.rollout.stages

@@ -5,7 +5,16 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from decision.quantities import DurationS, Number, RateOrNone, RatePerS, Share, parse_address
+from decision.quantities import (
+    DurationS,
+    Number,
+    RateOfOne,
+    RateOrNone,
+    RatePerS,
+    Share,
+    checked_rate_per_s,
+    parse_address,
+)
 
 TargetName = Literal["stable", "candidate"]
 
@@ -117,6 +126,8 @@ class LoadCollect(_Collect):
             raise ValueError("expected workers or remote_workers: nobody makes the load")
         if bool(self.remote_workers) != (self.bind is not None):
             raise ValueError("remote_workers and bind go together: bind says where they join")
+        for rate in (self.rate or 0.0, *(stage.to for stage in self.stages)):
+            checked_rate_per_s(rate, self.workers + self.remote_workers)
         return self
 
     def length_s(self, profile_s: float) -> float:
@@ -183,6 +194,11 @@ class SoakCollect(_Collect):
         return (*self.inputs, self.users)
 
     @model_validator(mode="after")
+    def _offers_what_it_can(self) -> "SoakCollect":
+        checked_rate_per_s(self.rate, self.workers)
+        return self
+
+    @model_validator(mode="after")
     def _has_another_control(self) -> "SoakCollect":
         if self.control == self.target:
             raise ValueError(f"the control of {self.target} cannot be {self.target} itself")
@@ -200,7 +216,7 @@ class DrillCollect(_Collect):
     drill: Literal["rollback", "auto-rollback", "lease-lapse", "router-restart", "external-api"]
     users: Path | None = None
     journey: str | None = None
-    rate: RatePerS | None = None
+    rate: RateOfOne | None = None
     env: dict[str, str] = Field(default_factory=dict, description="what makes the candidate of auto-rollback bad")
     api_env: str | None = Field(default=None, description="the environment variable that names the external API's URL")
     faults: tuple[Literal["slow", "hang", "reset", "http-500"], ...] = ()
@@ -219,7 +235,7 @@ class MonitoringCollect(_Collect):
     kind: Literal["monitoring"]
     users: Path | None = None
     traffic: dict[TargetName, str] = Field(default_factory=dict)
-    rate: RatePerS = 20.0
+    rate: RateOfOne = 20.0
     metric_names: tuple[str, ...]
     log_fields: tuple[str, ...]
     dashboards: tuple[Path, ...] = ()
@@ -258,7 +274,7 @@ class RolloutCollect(_Collect):
     kind: Literal["rollout"]
     users: Path
     journey: str
-    rate: RatePerS
+    rate: RateOfOne
     timeout: DurationS = 600.0
 
     def files(self) -> tuple[Path, ...]:

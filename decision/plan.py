@@ -217,6 +217,7 @@ def _broken_references(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _wrong_claim_references(plan)
     yield from _wrong_people(plan)
     yield from _wrong_rollout(plan)
+    yield from _unlimited_loads(plan)
     for level in LEVELS:
         if not any(level in claim.gates for claim in plan.claims):
             yield ("claims",), f"no claim gates the level {level}: it would be reached without evidence"
@@ -253,6 +254,18 @@ def _wrong_claim_references(plan: Plan) -> Iterator[tuple[Place, str]]:
         for claim_id in claims:
             if claim_id not in known:
                 yield place, f"there is no claim {claim_id!r}"
+
+
+def _unlimited_loads(plan: Plan) -> Iterator[tuple[Place, str]]:
+    """Loads and soaks that no rate of errors would fail."""
+    errors = plan.slo.get("error-rate")
+    if errors is None or errors.promote_at_most is None:
+        for name, collect in plan.collect.items():
+            if collect.kind in ("load", "soak"):
+                yield (
+                    ("collect", name),
+                    f"no errors would fail this {collect.kind}: expected error-rate with promote_at_most in slo",
+                )
 
 
 def _wrong_people(plan: Plan) -> Iterator[tuple[Place, str]]:

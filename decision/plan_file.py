@@ -54,9 +54,30 @@ def parse_plan(content: bytes, path: Path) -> PlanFile:
     """Validate the bytes of a plan that came from ``path``. Raises PlanError."""
     if len(content) > _LARGEST_BYTES:
         raise PlanError(f"{path}: is larger than {_LARGEST_BYTES:,} bytes")
-    yaml = YAML(typ="rt")
+    document = _document(content, path)
     try:
-        document = yaml.load(content.decode())
+        plan = Plan.model_validate(_plain(document, [_MOST_VALUES]))
+    except ValidationError as error:
+        lines = [line for details in error.errors() for line in _explain(path, document, details)]
+        raise PlanError("\n".join(lines)) from error
+    return PlanFile(plan=plan, path=path.resolve(), digest=hashlib.sha256(content).hexdigest())
+
+
+def check_users(plan_file: PlanFile, path: Path) -> None:
+    """Raise PlanError where the plan, read from ``path``, names users whose file does not exist."""
+    document = _document(path.read_bytes(), path)
+    missing = [
+        _at(path, document, ("collect", name, "users"), f"there is no file {users}")
+        for name, collect in plan_file.plan.collect.items()
+        if (users := getattr(collect, "users", None)) is not None and not plan_file.resolve(users).is_file()
+    ]
+    if missing:
+        raise PlanError("\n".join(missing))
+
+
+def _document(content: bytes, path: Path) -> CommentedMap:
+    try:
+        document = YAML(typ="rt").load(content.decode())
     except UnicodeDecodeError as error:
         raise PlanError(f"{path}: is not UTF-8 text") from error
     except MarkedYAMLError as error:
@@ -68,12 +89,7 @@ def parse_plan(content: bytes, path: Path) -> PlanFile:
         raise PlanError(f"{path}: holds a value that cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(document, CommentedMap):
         raise PlanError(f"{path}:1: expected a mapping with the keys version, release, subject, …")
-    try:
-        plan = Plan.model_validate(_plain(document, [_MOST_VALUES]))
-    except ValidationError as error:
-        lines = [line for details in error.errors() for line in _explain(path, document, details)]
-        raise PlanError("\n".join(lines)) from error
-    return PlanFile(plan=plan, path=path.resolve(), digest=hashlib.sha256(content).hexdigest())
+    return document
 
 
 def _plain(node: Any, left: list[int]) -> Any:
@@ -125,7 +141,7 @@ def _place(document: CommentedMap, location: Sequence[str | int]) -> tuple[int, 
         elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
             line = node.lc.item(part)[0] + 1
         else:
-            if part == location[-1] and isinstance(node, CommentedMap):
+            if part == location[-1] and isinstance(node, CommentedMap) and part != node.get("kind"):
                 keys.append(str(part))
             continue
         keys.append(str(part))

@@ -6,7 +6,7 @@ Each type is an annotated float (or a small tuple) for pydantic models; a wrong 
 import re
 from typing import Annotated, NamedTuple
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -55,6 +55,18 @@ def parse_rate_per_s(text: object) -> float:
         if rate > 0:
             return rate
     raise ValueError("expected a rate such as 50/s")
+
+
+HIGHEST_PER_S = 10_000
+"""Arrivals a second that one process of the load generator is asked for at most: far more than it makes."""
+
+
+def checked_rate_per_s(rate_per_s: float, processes: int = 1) -> float:
+    """The rate, if so many processes may be asked for it. Raises ValueError."""
+    if rate_per_s > HIGHEST_PER_S * processes:
+        made_by = "one process" if processes == 1 else f"{processes:,} processes"
+        raise ValueError(f"expected at most {HIGHEST_PER_S * processes:,}/s from {made_by}, not {rate_per_s:,.0f}/s")
+    return rate_per_s
 
 
 def parse_rate_or_none_per_s(text: object) -> float:
@@ -125,6 +137,8 @@ DurationS = Annotated[
 Share = Annotated[float, BeforeValidator(parse_ratio)]
 Number = Annotated[float, BeforeValidator(parse_number)]
 RatePerS = Annotated[float, BeforeValidator(lambda v: v if isinstance(v, float) else parse_rate_per_s(v))]
+RateOfOne = Annotated[RatePerS, AfterValidator(checked_rate_per_s)]
+"""A rate that one process makes."""
 RateOrNone = Annotated[float, BeforeValidator(lambda v: v if isinstance(v, float) else parse_rate_or_none_per_s(v))]
 MarginField = Annotated[Margin, BeforeValidator(parse_margin), PlainSerializer(lambda m: m._asdict())]
 Windows = Annotated[int, BeforeValidator(parse_windows)]

@@ -115,6 +115,7 @@ class LoadResult(Result):
     completed_rate: float
     held_rate: Ratio | None = Field(description="(started - late) / offered: the generator kept up when near 1")
     error_rate: Ratio | None
+    served_rate: Ratio | None = Field(description="completed that were neither errors nor refused with 429 / completed")
     mean_ms: float | None
     p95_ms: float | None
     latency: LatencySummary
@@ -248,8 +249,12 @@ class SoakResult(Result):
     offered: Count
     completed: Count
     errors: Count
+    rate_limited: Count = Field(description="answered with 429: no error, and not served either")
+    expected_4xx: Count
+    error_classes: dict[str, int] = Field(description="the 20 most frequent")
     held_rate: Ratio | None
     error_rate: Ratio | None
+    served_rate: Ratio | None = Field(description="completed that were neither errors nor refused with 429 / completed")
     mean_ms: float | None
     p95_ms: float | None
     generator_rss_mb: float | None = Field(description="highest")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtests.schedule import Shape, constant, duration_s
-from loadtests.settings import DRAIN_S, VARIABLE, Settings, settings_text
+from loadtests.settings import DRAIN_S, VARIABLE, WRONG_LOCUSTFILE, Settings, settings_text
 from loadtests.windows import Window, parse_windows, read_windows
-from processes.errors import CollectError
+from processes.errors import CollectError, UsageError
 from processes.supervised import Supervised, supervised
 from processes.wait import wait_for
 
@@ -69,8 +69,13 @@ class Generator:
         return list(self._read)
 
     def begun(self) -> bool:
-        """Whether it has written its first window. Raises CollectError when it ended before that."""
+        """Whether it has written its first window.
+
+        Raises CollectError when it ended before that, and UsageError when the locustfile is why.
+        """
         if not self.process.running() and len(self.windows()) == self.before:
+            if self.process.wait(1.0) == WRONG_LOCUSTFILE:
+                raise UsageError(self.process.last_lines(1))
             said = self.process.last_lines(8)
             raise CollectError(f"{self.process.name} ended before it began; its last output:\n{said}")
         return len(self.windows()) > self.before
@@ -145,7 +150,8 @@ def life_watch(heartbeat: Path, clock: Callable[[], float] = time.monotonic) -> 
 def generating(load: Load, work_dir: Path, *, name: str) -> Iterator[Generator]:
     """Start Locust on ``load`` and wait for its first window; drained and stopped at the end of the block.
 
-    Raises CollectError when the locustfile has no such journey, workers are missing, or nothing is offered.
+    Raises UsageError when the locustfile has no such journey, CollectError when workers are missing or nothing is
+    offered.
     """
     with starting(load, work_dir, name=name) as generator:
         what = f"{generator.process.name}: its first window"

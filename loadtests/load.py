@@ -1,7 +1,7 @@
 """A load of a stated arrival rate on one target."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from loadtests.schedule import (
     read_shape,
     shape_text,
 )
-from loadtests.windows import Window, parse_windows, sum_windows
+from loadtests.windows import SERVED_AT_LEAST, Window, parse_windows, sum_windows
 from processes.target import Target
 
 HELD_RATE_AT_LEAST = 0.95
@@ -53,8 +53,9 @@ def run_load(
     """Offer arrivals as the shape says; returns a LoadResult.
 
     Passed when the generator held the rate to the end and the plan's promotion limits of error rate and P95 hold,
-    failed when they do not or a roll-back limit is broken (the load then ends early), inconclusive when the rate was
-    not held, a worker was lost, or the generator was stopped. Raises CollectError when the generator breaks or hangs.
+    failed when they do not, a roll-back limit is broken (the load then ends early) or errors leave less than half of
+    the requests served, inconclusive when the rate was not held, most requests were refused with 429, a worker was
+    lost, or the generator was stopped. Raises CollectError when the generator breaks or hangs.
     """
     planned_s = duration_s(shape)
     window_s = 1.0 if planned_s < 60 else 10.0
@@ -148,6 +149,7 @@ def result_of(windows: Sequence[Window], offering: Offering, slo: Slo) -> LoadRe
         completed_rate=round(totals.completed / totals.duration_s, 3) if totals.duration_s else 0.0,
         held_rate=totals.held_rate,
         error_rate=totals.error_rate,
+        served_rate=totals.served_rate,
         mean_ms=totals.latency.mean_ms,
         p95_ms=totals.latency.p95_ms,
         latency=totals.latency,
@@ -214,7 +216,14 @@ def outcome_of(result: LoadResult, limits: Limits) -> tuple[Outcome, str]:
         stopped = f"{duration_text(result.due_s)} of {duration_text(result.planned_s)}"
         return "inconclusive", f"the generator was stopped after {stopped}"
     outcome, why = load_outcome(
-        result.completed, result.held_rate, result.error_rate, result.p95_ms, limits, cpu=result.generator_cpu_highest
+        result.completed,
+        result.held_rate,
+        result.error_rate,
+        result.p95_ms,
+        limits,
+        rate_limited=result.rate_limited,
+        error_classes=result.error_classes,
+        cpu=result.generator_cpu_highest,
     )
     if result.aborted is not None and outcome != "inconclusive":
         return "failed", f"ended after {duration_text(result.due_s)}: {result.aborted}"
@@ -228,14 +237,20 @@ def load_outcome(
     p95_ms: float | None,
     limits: Limits,
     *,
+    rate_limited: int,
+    error_classes: Mapping[str, int],
     cpu: float | None = None,
 ) -> tuple[Outcome, str]:
     """The outcome of a load by the plan's promotion limits, and why when it did not pass. None never passes.
 
-    ``cpu`` is the generator's in its busiest window, in cores: near 1 it is why the rate was not held.
+    Nor does a load of which less than half was really served, whatever the limits: errors then fail it, and a target
+    that refused it with 429 was not under it. ``cpu`` is the generator's in its busiest window, in cores: near 1 it is
+    why the rate was not held.
     """
-    if not completed or held_rate is None or error_rate is None or p95_ms is None:
+    if not completed or held_rate is None or error_rate is None:
         return "inconclusive", "nothing was completed"
+    if p95_ms is None:
+        return "inconclusive", f"no request was made: {most_frequent(error_classes)}"
     if held_rate < HELD_RATE_AT_LEAST:
         saturated = f": it was saturated, with {cpu:.2f} of a core" if cpu is not None and cpu >= _SATURATED else ""
         return "inconclusive", f"the generator held only {held_rate:.1%} of the rate{saturated}"
@@ -246,10 +261,25 @@ def load_outcome(
     for name, value, limit in judged:
         if limit is not None and value > limit:
             return "failed", f"{name} {value:.4g} is above {limit:g}"
-    return "passed", ""
+    limited = rate_limited / completed
+    served = 1 - error_rate - limited
+    if served >= SERVED_AT_LEAST:
+        return "passed", ""
+    if limited >= error_rate:
+        return "inconclusive", f"the target refused {limited:.1%} of the load with 429"
+    return "failed", f"only {served:.1%} of the requests were served, {error_rate:.1%} were errors"
+
+
+def most_frequent(error_classes: Mapping[str, int]) -> str:
+    """The most frequent class of errors and how often it was; empty without any."""
+    name, times = max(error_classes.items(), key=lambda entry: entry[1], default=("", 0))
+    return f"{name} ({times} times)" if times else ""
 
 
 def _summary(result: LoadResult) -> str:
-    if result.p95_ms is None or result.error_rate is None:
+    if result.error_rate is None:
         return f"none of {result.offered} {result.arrivals} completed"
-    return f"{result.completed} requests, {result.error_rate:.2%} errors, P95 {result.p95_ms:.1f} ms"
+    classes = f", most often {most_frequent(result.error_classes)}" if result.errors else ""
+    limited = f", {result.rate_limited} refused with 429" if result.rate_limited else ""
+    latency = "no request made" if result.p95_ms is None else f"P95 {result.p95_ms:.1f} ms"
+    return f"{result.completed} requests, {result.error_rate:.2%} errors{classes}{limited}, {latency}"

@@ -25,7 +25,7 @@ from loadtests.arrivals import ArrivalUser, journey_member
 from loadtests.master import lead
 from loadtests.open_model import Member, Run, Share
 from loadtests.plain_users import task_member
-from loadtests.settings import VARIABLE, Settings, read_settings
+from loadtests.settings import VARIABLE, WRONG_LOCUSTFILE, Settings, read_settings
 from loadtests.worker import join_master
 from loadtests.write_windows import append_window
 
@@ -33,7 +33,7 @@ _OPEN_FILES = 10_000
 
 
 def main(arguments: list[str]) -> int:
-    """Run one role; see the module. Exit code 1 when the load cannot be made."""
+    """Run one role; see the module. Exit code 1 when the load cannot be made, 78 when the locustfile is why."""
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     _allow_open_files()
     if arguments[:1] == ["worker"]:
@@ -90,9 +90,11 @@ def _alone(settings: Settings, file: TextIO) -> int:
 
 def make_environment(locustfile: str, url: str) -> Any:
     """Locust's environment of a locustfile. Its own statistics are not fed: they grow with every unique URL."""
+    if not Path(locustfile).is_file():
+        raise _refused(f"{locustfile}: there is no such locustfile")
     user_classes, _shapes = load_locustfile(locustfile)
     if not user_classes:
-        sys.exit(f"{locustfile} has no user class")
+        raise _refused(f"{locustfile}: has no user class")
     environment = Environment(
         user_classes=list(user_classes.values()),
         events=locust.events,
@@ -110,15 +112,21 @@ def make_environment(locustfile: str, url: str) -> Any:
 def member_maker(settings: Settings, environment: Any) -> Callable[[Run], Member]:
     """What makes the users of the pool: of the named journey, or of an ordinary locustfile where none is named."""
     with_journeys = [c for c in environment.user_classes if issubclass(c, ArrivalUser)]
+    names = ", ".join(name for user_class in with_journeys for name in user_class.journeys) or "none"
     if settings.journey is None:
         if with_journeys:
-            names = ", ".join(with_journeys[0].journeys)
-            sys.exit(f"{with_journeys[0].__name__} of the locustfile has journeys: name one of {names}")
+            raise _refused(f"{settings.locustfile}: {with_journeys[0].__name__} has journeys: name one of {names}")
         return task_member(environment.user_classes, environment)
     for user_class in with_journeys:
         if settings.journey in user_class.journeys:
             return journey_member(user_class, settings.journey, environment)
-    sys.exit(f"{environment.user_classes[0].__name__} of the locustfile has no journey {settings.journey!r}")
+    raise _refused(f"{settings.locustfile}: has no journey {settings.journey!r}; it has {names}")
+
+
+def _refused(why: str) -> SystemExit:
+    sys.stdout.flush()  # what Locust has printed must not come after it
+    print(why, file=sys.stderr, flush=True)
+    return SystemExit(WRONG_LOCUSTFILE)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from locust.runners import STATE_MISSING
 from decision.quantities import parse_address
 from loadtests.merge_windows import merge_entries
 from loadtests.schedule import arrivals
-from loadtests.settings import Settings, locustfile_digest, settings_text
+from loadtests.settings import WRONG_LOCUSTFILE, Settings, locustfile_digest, settings_text
 from loadtests.worker import BEGIN, DONE, DRAIN, HELLO, OVER, PREPARE, READY, REFUSED, WINDOW
 from loadtests.write_windows import append_window
 
@@ -45,7 +45,7 @@ class _Worker:
 
 
 def lead(settings: Settings, file: TextIO) -> int:
-    """Wait for all workers, let them begin, and write what they report. Exit code 1 when the load cannot be made."""
+    """Wait for all workers, let them begin, and write what they report. Exit code as of ``locust_process``."""
     host, port = parse_address(settings.bind)
     environment = Environment(events=locust.events)
     runner = environment.create_master_runner(host, port)
@@ -72,11 +72,15 @@ def _lead(
 ) -> int:
     expected = settings.workers + settings.remote_workers
     if not _until(lambda: len(workers) == expected, settings.joins_within_s, own, draining):
+        if any(process.poll() == WRONG_LOCUSTFILE for process in own):
+            return WRONG_LOCUSTFILE  # the worker has said why
         return _say(f"{len(workers)} of {expected} workers joined within {settings.joins_within_s:g} s")
     for worker in workers.values():
         data = {"settings": settings_text(settings), "index": worker.index, "of": expected}
         runner.send_message(PREPARE, data, client_id=worker.node_id)
     if not _until(lambda: all(w.ready for w in workers.values()), settings.joins_within_s, own, draining):
+        if any(process.poll() == WRONG_LOCUSTFILE for process in own):
+            return WRONG_LOCUSTFILE  # the worker has said why
         return _say("not all workers were ready")
     _send_all(runner, workers, BEGIN)
     began_at = time.time()

@@ -3,22 +3,26 @@
 At each arrival one user executes one task, chosen by Locust's weights; ``wait_time`` is not used, for the schedule says
 when. Every request that the task makes is counted through Locust's own event. The first one's latency begins at the
 intended time: what the arrival waited for the generator or for a free user is added to it. An answer of 429 is counted
-apart, whatever the locustfile makes of it; what the locustfile calls a failure is an error.
+apart, whatever the locustfile makes of it; what the locustfile calls a failure is an error. A request has as long for
+an answer as one of a journey, where the locustfile does not say otherwise.
 """
 
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
 import gevent
-from locust import TaskSet
+from locust import FastHttpUser, TaskSet
+from locust.clients import HttpSession
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet
 
+from loadtests.arrivals import record_broken
 from loadtests.open_model import Arrival, Member, Run
+from loadtests.settings import ANSWER_WITHIN_S
 
 
 @dataclass
@@ -35,6 +39,9 @@ _ATTRIBUTE = "gonogo_iteration"
 def task_member(user_classes: Sequence[type[Any]], environment: Any) -> Callable[[Run], Member]:
     """What makes members of the pool that execute tasks; listens to all requests of the environment."""
     listening = False
+    for user_class in user_classes:
+        if issubclass(user_class, FastHttpUser):
+            _limit_answers(user_class)
 
     def make_member(run: Run) -> Member:
         nonlocal listening
@@ -44,9 +51,19 @@ def task_member(user_classes: Sequence[type[Any]], environment: Any) -> Callable
         random = Random(f"{run.settings.seed} {run.share.index} user {run.journeys}")
         run.journeys += 1
         weights = [float(user_class.weight) for user_class in user_classes]
-        return _member(run, random.choices(list(user_classes), weights)[0](environment))
+        user = random.choices(list(user_classes), weights)[0](environment)
+        if isinstance(client := getattr(user, "client", None), HttpSession):
+            client.request = partial(client.request, timeout=ANSWER_WITHIN_S)
+        return _member(run, user)
 
     return make_member
+
+
+def _limit_answers(user_class: type[FastHttpUser]) -> None:
+    """Locust's own time-outs, of a minute, become those of a journey's requests."""
+    for name in ("connection_timeout", "network_timeout"):
+        if getattr(user_class, name) == getattr(FastHttpUser, name):
+            setattr(user_class, name, ANSWER_WITHIN_S)
 
 
 def _member(run: Run, user: Any) -> Member:
@@ -93,9 +110,7 @@ def _without_interruption(run: Run, name: str, action: Callable[[], None]) -> No
         with suppress(InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser):
             action()
     except Exception as error:  # noqa: BLE001 - a locustfile may raise anything, and the load goes on
-        run.window.broken(f"task {name}: {type(error).__name__}: {error}")
-        if run.window.counts["errors"] == 1:
-            traceback.print_exc()
+        record_broken(run, f"task {name}", error)
 
 
 def _listener(run: Run) -> Callable[..., None]:

@@ -17,6 +17,8 @@ ANSWER_WITHIN_S = 10.0
 DRAIN_S = 15.0
 """What was begun may take so long after the last arrival; what is not over then is an error."""
 
+WRONG_LOCUSTFILE = 78
+"""The generator's exit code when its last line of output says what is wrong with the locustfile (EX_CONFIG)."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

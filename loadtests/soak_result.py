@@ -130,7 +130,15 @@ def outcome_of(
             return "failed", of + failed_why
     if lost := [night for night in earlier.uncounted if night.failed]:
         return "failed", f"an earlier night failed ({lost[0].record_id[:12]}), and cannot be counted: {lost[0].why}"
-    outcome, why = load_outcome(result.completed, result.held_rate, result.error_rate, result.p95_ms, limits)
+    outcome, why = load_outcome(
+        result.completed,
+        result.held_rate,
+        result.error_rate,
+        result.p95_ms,
+        limits,
+        rate_limited=result.rate_limited,
+        error_classes=result.error_classes,
+    )
     too_short = result.ended == "stopped" and result.hours_under_load < result.target_hours
     if outcome == "passed" and too_short:  # good so far says nothing of the time that is missing
         return "inconclusive", f"it was {ended_why[-1]}"
@@ -143,7 +151,9 @@ def _outcome_of_night(night: SoakNight, ended_why: str, limits: Limits) -> tuple
     if night.target_deaths:
         times = "once" if night.target_deaths == 1 else f"{night.target_deaths} times"
         return "failed", f"the target ended by itself {times}"
-    return load_outcome(night.completed, night.held_rate, night.error_rate, night.p95_ms, limits)
+    return load_outcome(
+        night.completed, night.held_rate, night.error_rate, night.p95_ms, limits, rate_limited=0, error_classes={}
+    )
 
 
 def result_of(nights: Sequence[Night], soaking: Soaking) -> SoakResult:
@@ -189,8 +199,12 @@ def result_of(nights: Sequence[Night], soaking: Soaking) -> SoakResult:
         offered=totals.offered,
         completed=totals.completed,
         errors=totals.errors,
+        rate_limited=totals.rate_limited,
+        expected_4xx=totals.expected_4xx,
+        error_classes=totals.error_classes,
         held_rate=totals.held_rate,
         error_rate=totals.error_rate,
+        served_rate=totals.served_rate,
         mean_ms=totals.latency.mean_ms,
         p95_ms=totals.latency.p95_ms,
         generator_rss_mb=round(max(w.generator_rss_bytes for w in windows) / _MB, 3),
@@ -283,7 +297,8 @@ def _series(nights: Sequence[Night], began_s: float) -> list[tuple[float, float,
 def summary_of(result: SoakResult) -> str:
     """A soak in a line."""
     errors = "" if result.error_rate is None else f", {result.error_rate:.2%} errors"
-    return f"{load_text(result)} under load, {result.completed} requests{errors}, memory {result.verdict}"
+    limited = f", {result.rate_limited} refused with 429" if result.rate_limited else ""
+    return f"{load_text(result)} under load, {result.completed} requests{errors}{limited}, memory {result.verdict}"
 
 
 def load_text(result: SoakResult) -> str:

@@ -13,6 +13,9 @@ from processes.errors import CollectError
 
 COUNTS = ("offered", "started", "late", "finished", "completed", "errors", "rate_limited", "expected_4xx")
 
+SERVED_AT_LEAST = 0.5
+"""Where less than this share of the completed requests was really served, the target was not under the load."""
+
 _OTHERS = ("error_classes", "generator_cpu", "generator_rss_bytes", "clock_offset_s", "workers", "due_until_s")
 
 
@@ -54,8 +57,9 @@ class Window:
 
     @property
     def under_load(self) -> bool:
-        """Whether at least nine of ten offered arrivals were started and some requests completed."""
-        return self.completed > 0 and self.started >= 0.9 * self.offered
+        """Whether at least nine of ten offered arrivals were started, and half of what completed was really served."""
+        served = self.completed - self.errors - self.rate_limited
+        return served > 0 and served >= SERVED_AT_LEAST * self.completed and self.started >= 0.9 * self.offered
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,11 @@ class Totals:
     def error_rate(self) -> float | None:
         """Errors of completed requests; None without any."""
         return self.errors / self.completed if self.completed else None
+
+    @property
+    def served_rate(self) -> float | None:
+        """Completed requests that were neither an error nor refused with 429, of all completed; None without any."""
+        return (self.completed - self.errors - self.rate_limited) / self.completed if self.completed else None
 
     @property
     def held_rate(self) -> float | None:

@@ -8,6 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from processes.target import Target
 
+SLOW_S = {"/slow": 4.0, "/too-slow": 12.0}
+"""How long some paths take."""
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -16,7 +19,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         Handler.asked += 1
-        time.sleep(max(0.0, Handler.stalled_until_s - time.monotonic()))
+        time.sleep(max(SLOW_S.get(self.path, 0.0), Handler.stalled_until_s - time.monotonic(), 0.0))
         status = {"/fail": 500, "/limit": 429, "/missing": 404}.get(self.path, 200)
         self.send_response(status)
         self.send_header("Content-Length", "2")

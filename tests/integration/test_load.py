@@ -7,7 +7,7 @@ import pytest
 from loadtests.load import run_load
 from loadtests.schedule import constant
 from loadtests.traffic import traffic
-from processes.errors import CollectError
+from processes.errors import UsageError
 from tests.integration.loaded_server import Handler, loaded_server
 from tests.unit.flows.replaying import replays
 
@@ -24,8 +24,17 @@ def mixed(random):
     yield Call("GET", "/limit", "limit", "u")
     yield Call("GET", "/missing", "missing", "u", expect=(404,))
 
+def refused(random):
+    yield Call("GET", "/limit", "limit", "u")
+
+def failing(random):
+    yield Call("GET", "/fail", "fail", "u")
+
+def slow(random):
+    yield Call("GET", "/slow", "slow", "u")
+
 class Some(ArrivalUser):
-    journeys = {"plain": plain, "mixed": mixed}
+    journeys = {"slow": slow, "plain": plain, "mixed": mixed, "refused": refused, "failing": failing}
 """
 
 
@@ -62,7 +71,31 @@ def test_each_outcome_of_a_request_is_counted_apart(target, locustfile):
     assert result.errors == pytest.approx(each, rel=0.1)
     assert result.rate_limited == pytest.approx(each, rel=0.1)
     assert result.expected_4xx == pytest.approx(each, rel=0.1)
+    assert result.served_rate == pytest.approx(0.5, rel=0.1)
     assert set(result.by_endpoint) == {"plain", "fail", "limit", "missing"}
+
+
+def test_a_target_that_answers_only_429_was_not_under_the_load(target, locustfile):
+    measured = load(target, locustfile, "refused")
+    assert measured.outcome == "inconclusive"
+    assert "the target refused 100.0% of the load with 429" in measured.summary
+    assert (measured.result.error_rate, measured.result.served_rate) == (0, 0)
+    assert replays(measured, locustfile.parent)
+
+
+def test_a_target_that_answers_only_errors_fails_without_any_limit(target, locustfile):
+    measured = load(target, locustfile, "failing")
+    assert measured.outcome == "failed"
+    assert "only 0.0% of the requests were served, 100.0% were errors" in measured.summary
+    assert "most often fail: status 500" in measured.summary
+    assert replays(measured, locustfile.parent)
+
+
+def test_a_target_that_takes_its_time_to_answer_is_not_silent(target, locustfile):
+    measured = load(target, locustfile, "slow", shape=constant(10, 8))
+    assert measured.outcome == "passed", measured.summary
+    assert measured.result.aborted is None
+    assert measured.result.p95_ms == pytest.approx(4000, rel=0.1)
 
 
 def test_a_stall_shows_in_the_latency_of_the_requests_that_should_have_begun_meanwhile(target, locustfile):
@@ -76,9 +109,12 @@ def test_a_stall_shows_in_the_latency_of_the_requests_that_should_have_begun_mea
     assert result.p95_ms > 1000
 
 
-def test_a_journey_that_does_not_exist_is_an_error(target, locustfile):
-    with pytest.raises(CollectError):
-        load(target, locustfile, "no such journey")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_journey_that_does_not_exist_is_one_line_for_the_user(target, locustfile, workers):
+    with pytest.raises(UsageError) as refused:
+        load(target, locustfile, "no such journey", workers=workers)
+    known = "slow, plain, mixed, refused, failing"
+    assert str(refused.value) == f"{locustfile}: has no journey 'no such journey'; it has {known}"
 
 
 def test_traffic_stops_with_its_block(target, locustfile):

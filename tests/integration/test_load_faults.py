@@ -40,8 +40,28 @@ def broken(random):
     1 / 0
     yield
 
+def rarely_broken(random):
+    if random.random() < 0.2:
+        raise ValueError("of the journey's own")
+    answer = yield Call("GET", "/plain", "plain", "u")
+    if random.random() < 0.2:
+        raise KeyError(answer.status)
+
+def rarely_empty(random):
+    if random.random() < 0.2:
+        return
+    yield Call("GET", "/plain", "plain", "u")
+
+def empty(random):
+    return
+    yield
+
+def confused(random):
+    yield "/plain"
+
 class Some(ArrivalUser):
-    journeys = {"plain": plain, "failing": failing, "busy": busy, "broken": broken}
+    journeys = {"plain": plain, "failing": failing, "busy": busy, "broken": broken, "rarely_broken": rarely_broken,
+                "rarely_empty": rarely_empty, "empty": empty, "confused": confused}
 """
 
 SLO = {"error-rate": Objective(unit="ratio", roll_back_at_once_above=0.05, at_least_requests=50)}
@@ -203,9 +223,38 @@ def test_an_arrival_that_gets_no_turn_is_an_error_of_the_server_and_not_lost(tar
     assert any("no turn within" in error for error in result.error_classes)
 
 
-def test_a_journey_that_breaks_breaks_the_load(target, locustfile):
-    with pytest.raises(CollectError, match="ZeroDivisionError"):
-        load(target, locustfile, "broken")
+@pytest.mark.parametrize(
+    ("journey", "error"),
+    [
+        ("broken", "journey broken: ZeroDivisionError: division by zero"),
+        ("empty", "journey empty: ValueError: ended 10 times in a row before its first request"),
+        ("confused", "journey confused: AttributeError: 'str' object has no attribute"),
+    ],
+)
+def test_a_journey_that_never_makes_a_request_shows_nothing_and_is_named(target, locustfile, journey, error):
+    measured = load(target, locustfile, journey, seconds=3)
+    assert measured.outcome == "inconclusive"
+    assert f"no request was made: {error}" in measured.summary
+    result = measured.result
+    assert result.started == result.finished == result.completed == result.errors > 50
+    assert replays(measured, locustfile.parent)
+
+
+def test_a_journey_that_breaks_now_and_then_is_an_error_each_time_and_the_load_goes_on(target, locustfile):
+    result = load(target, locustfile, "rarely_broken").result
+    assert result.started == result.finished == result.completed
+    assert result.errors == sum(result.error_classes.values()) > 20
+    assert set(result.error_classes) == {
+        "journey rarely_broken: ValueError: of the journey's own",
+        "journey rarely_broken: KeyError: 200",
+    }
+    assert result.latency.count == result.completed - result.errors
+
+
+def test_a_journey_without_a_request_is_begun_anew(target, locustfile):
+    result = load(target, locustfile, "rarely_empty").result
+    assert result.started == result.completed == result.latency.count
+    assert result.errors == 0
 
 
 def test_a_saturated_generator_is_named_as_the_cause(target, locustfile):

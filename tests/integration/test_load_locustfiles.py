@@ -11,7 +11,7 @@ import pytest
 from loadtests.load import run_load
 from loadtests.schedule import constant
 from loadtests.window_log import NAMES_AT_MOST, OTHER
-from processes.errors import CollectError
+from processes.errors import CollectError, UsageError
 from processes.ports import free_port
 from tests.integration.loaded_server import Handler, loaded_server
 from tests.unit.flows.replaying import replays
@@ -77,6 +77,33 @@ class Everywhere(HttpUser):
         self.client.get(f"/item/{next(numbers)}")
 """
 
+UNHURRIED = """
+from locust import FastHttpUser, HttpUser, task
+
+class Waits(HttpUser):
+    @task(2)
+    def page(self):
+        self.client.get("/too-slow", name="http")
+
+    @task
+    def longer(self):
+        self.client.get("/too-slow", name="own time-out", timeout=14)
+
+class WaitsToo(FastHttpUser):
+    @task
+    def page(self):
+        self.client.get("/too-slow", name="fast")
+"""
+
+BROKEN = """
+from locust import HttpUser, task
+
+class Broken(HttpUser):
+    @task
+    def wrong(self):
+        raise RuntimeError("of the locustfile's own")
+"""
+
 PLAIN = """
 from locust import FastHttpUser, task
 
@@ -121,6 +148,24 @@ def test_an_arrival_executes_one_task_and_each_of_its_requests_is_counted(target
     assert count["/page"] == pytest.approx(result.finished * 3 / 8, rel=0.4)
 
 
+def test_a_request_of_an_ordinary_locustfile_has_ten_seconds_unless_it_says_otherwise(target, tmp_path):
+    result = load(target, tmp_path, UNHURRIED, seconds=2, rate=15).result
+    assert set(result.by_endpoint) == {"http", "own time-out", "fast"}
+    for name, took_ms in (("http", 10_000), ("fast", 10_000), ("own time-out", 12_000)):
+        assert result.by_endpoint[name].p50_ms == pytest.approx(took_ms, rel=0.08)
+    assert result.errors == sum(result.by_endpoint[name].count for name in ("http", "fast"))
+    assert {name.split(":")[0] for name in result.error_classes} == {"http", "fast"}
+
+
+def test_a_locustfile_that_always_raises_shows_nothing_and_its_error_is_named(target, tmp_path):
+    measured = load(target, tmp_path, BROKEN, seconds=3)
+    named = "task wrong: RuntimeError: of the locustfile's own"
+    assert measured.outcome == "inconclusive"
+    assert f"100.00% errors, most often {named}" in measured.summary
+    assert f"no request was made: {named}" in measured.summary
+    assert replays(measured, tmp_path)
+
+
 def test_a_stall_shows_in_an_ordinary_locustfile_too(target, tmp_path):
     def stall_once(_done, _text):
         if not Handler.stalled_until_s:
@@ -140,7 +185,7 @@ def test_unique_urls_are_counted_under_one_name_after_the_first_ones(target, tmp
 
 def test_a_locustfile_with_journeys_needs_the_name_of_one(target, tmp_path):
     text = "from loadtests.arrivals import ArrivalUser\nclass Some(ArrivalUser):\n    journeys = {'one': None}\n"
-    with pytest.raises(CollectError, match="name one of one"):
+    with pytest.raises(UsageError, match=r"locustfile.py: Some has journeys: name one of one$"):
         load(target, tmp_path, text)
 
 

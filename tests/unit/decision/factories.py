@@ -74,8 +74,9 @@ def soak_result(**changes: Any) -> SoakResult:
         "nights": [], "ended": "complete", "gaps": [], "lost_time": [], "clock_jumps": [], "target_restarts": 0,
         "target_deaths": 0, "longest_life_begins_s": 0.0,
         "longest_life_hours": 72.5, "generator_rss_mb": 60.0, "generator_cpu": 0.1, "samples": 9,
-        "samples_missing": 0, "control": None, "offered": 10, "completed": 10, "errors": 0, "held_rate": 1.0,
-        "error_rate": 0.0, "mean_ms": 5.0, "p95_ms": 9.0, "memory_ratio": 0.5, "rss_first_mb": 100.0,
+        "samples_missing": 0, "control": None, "offered": 10, "completed": 10, "errors": 0, "rate_limited": 0,
+        "expected_4xx": 0, "error_classes": {}, "held_rate": 1.0, "error_rate": 0.0,
+        "served_rate": 1.0, "mean_ms": 5.0, "p95_ms": 9.0, "memory_ratio": 0.5, "rss_first_mb": 100.0,
         "rss_last_mb": 100.0, "growth_per_day": 0.0, "verdict": "stable", "trend": trend, "series": [],
     }  # fmt: skip
     return SoakResult(**(values | changes))

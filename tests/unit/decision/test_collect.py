@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from decision.collect import LoadCollect, SoakCollect
+from decision.collect import LoadCollect, RolloutCollect, SoakCollect
 
 STEADY = {"kind": "load", "users": "users.py", "journey": "all", "rate": "60/s"}
 STAGED = {"kind": "load", "users": "users.py", "stages": [{"to": "60/s", "over": "10s"}, {"to": "0/s", "over": "5s"}]}
@@ -26,11 +26,21 @@ def test_a_load_is_a_rate_or_stages():
         ({"bind": "0.0.0.0:5557"}, "remote_workers and bind go together"),
         ({"remote_workers": 2, "bind": "5557"}, "expected HOST:PORT"),
         ({"rate": "0/s"}, "expected a rate"),
+        ({"rate": "1000000/s"}, "expected at most 10,000/s from one process, not 1,000,000/s"),
+        ({"rate": "20001/s", "workers": 2}, "expected at most 20,000/s from 2 processes"),
+        (STAGED | {"rate": None, "stages": [{"to": "10001/s", "over": "1s"}]}, "expected at most 10,000/s"),
     ],
 )
 def test_a_load_that_cannot_be_made_is_an_error_of_the_plan(changes, expected):
     with pytest.raises(ValidationError, match=expected):
         LoadCollect.model_validate(STEADY | changes)
+
+
+def test_traffic_of_one_process_has_a_highest_rate():
+    rollout = {"kind": "rollout", "users": "users.py", "journey": "all"}
+    assert RolloutCollect.model_validate(rollout | {"rate": "10000/s"}).rate == 10_000
+    with pytest.raises(ValidationError, match="expected at most 10,000/s from one process"):
+        RolloutCollect.model_validate(rollout | {"rate": "10001/s"})
 
 
 def test_stages_take_as_long_as_they_say_and_no_longer_than_the_profile():

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from decision.collect import SoakCollect
 from decision.inputs import signers_of
-from decision.plan_file import PlanError, read_plan
+from decision.plan_file import PlanError, check_users, read_plan
 from evidence.allowed_signers import line_of
 from evidence.keys import public_text
 from processes.errors import UsageError
@@ -32,6 +32,12 @@ def test_a_valid_plan_is_read(plan_path: Path) -> None:
         ("kind: soak, users", "kind: soak, control: candidate, users", "the control of candidate cannot be candidate"),
         ("kind: soak, users", "kind: soak, resources: guess, users", "collect.soak"),
         ("kind: soak, users", "kind: soak, coverage_at_least: 101%, users", "expected a share"),
+        (
+            "promote_at_most: 0.5%, ",
+            "",
+            ":18: collect.soak: no errors would fail this soak: expected error-rate with promote_at_most in slo",
+        ),
+        ("rate: 50/s", "rate: 1000000/s", ":18: collect.soak: expected at most 10,000/s from one process"),
         ("version: 1\n", "version: 1\nversion: 1\n", ":2: "),
         ("gates: [full]}", "gates: [everything]}", "claims.2.gates.0"),
         ("{name: Ada, signers", "{name: Ada, machine: true, signers", "never counts as an approver"),
@@ -60,6 +66,14 @@ def test_a_candidate_is_soaked_beside_stable_unless_the_plan_says_otherwise(
     collect = read_plan(plan_path).plan.collect["soak"]
     assert isinstance(collect, SoakCollect)
     assert collect.beside == control
+
+
+def test_users_whose_file_does_not_exist_are_named_with_their_line(plan_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        check_users(read_plan(plan_path), plan_path)
+    assert str(caught.value) == f"{plan_path}:18: collect.soak.users: there is no file users.py"
+    (plan_path.parent / "users.py").touch()
+    check_users(read_plan(plan_path), plan_path)
 
 
 _BECAME = (

@@ -86,4 +86,46 @@ def test_a_damaged_line_is_an_error(tmp_path):
     ],
 )
 def test_a_load_passes_only_with_every_figure(values, outcome):
-    assert load_outcome(*values, Limits(None, None))[0] == outcome
+    assert load_outcome(*values, Limits(None, None), rate_limited=0, error_classes={})[0] == outcome
+
+
+@pytest.mark.parametrize(
+    ("errors", "limited", "outcome", "why"),
+    [
+        (0, 0, "passed", ""),
+        (40, 10, "passed", ""),
+        (0, 50, "passed", ""),
+        (0, 100, "inconclusive", "the target refused 100.0% of the load with 429"),
+        (0, 51, "inconclusive", "the target refused 51.0% of the load with 429"),
+        (20, 40, "inconclusive", "the target refused 40.0% of the load with 429"),
+        (100, 0, "failed", "only 0.0% of the requests were served, 100.0% were errors"),
+        (41, 20, "failed", "only 39.0% of the requests were served, 41.0% were errors"),
+    ],
+)
+def test_a_load_of_which_less_than_half_was_served_never_passes_whatever_the_limits(errors, limited, outcome, why):
+    seen = load_outcome(100, 1.0, errors / 100, 1.0, Limits(None, None), rate_limited=limited, error_classes={})
+    assert seen == (outcome, why)
+
+
+def test_a_load_whose_tasks_all_broke_before_any_request_names_the_error():
+    classes = {"task other: KeyError: 'a'": 2, "task one: ValueError: no": 49}
+    outcome, why = load_outcome(51, 1.0, 1.0, None, Limits(0.01, None), rate_limited=0, error_classes=classes)
+    assert outcome == "inconclusive"
+    assert why == "no request was made: task one: ValueError: no (49 times)"
+
+
+@pytest.mark.parametrize(
+    ("counts", "under_load"),
+    [
+        ({}, True),
+        ({"errors": 5}, True),
+        ({"errors": 6}, False),
+        ({"errors": 10}, False),
+        ({"rate_limited": 10}, False),
+        ({"rate_limited": 3, "errors": 3}, False),
+        ({"expected_4xx": 10}, True),
+        ({"offered": 12}, False),
+    ],
+)
+def test_a_window_of_which_less_than_half_was_served_is_no_time_under_load(counts, under_load):
+    assert window(latencies_us=(1000,) * 10, **counts).under_load == under_load

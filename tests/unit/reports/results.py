@@ -68,7 +68,8 @@ def soak() -> SoakResult:
         nights=[night], gaps=[], lost_time=[], clock_jumps=[], target_restarts=0, target_deaths=0,
         longest_life_hours=0.0111, longest_life_begins_s=0.5,
         generator_rss_mb=61.0, generator_cpu=0.2, samples=40, samples_missing=0, control=None, offered=1600,
-        completed=1600, errors=0, held_rate=1.0, error_rate=0.0, mean_ms=11.2, p95_ms=31.0, memory_ratio=0.37,
+        completed=1600, errors=0, rate_limited=0, expected_4xx=0, error_classes={}, held_rate=1.0, error_rate=0.0,
+        served_rate=1.0, mean_ms=11.2, p95_ms=31.0, memory_ratio=0.37,
         rss_first_mb=182.0, rss_last_mb=186.2, growth_per_day=0.9, verdict="not-proven", trend=trend, series=series,
     )  # fmt: skip
 
@@ -122,7 +123,8 @@ def results() -> dict[str, Result]:
             highest_rate=40.0, workers=1, workers_lost=0, generator_cpu_highest=0.3,
             generator_rss_highest_bytes=66_000_000,
             target="candidate", duration_s=20.0, offered=800, started=800, completed=800, errors=0, rate_limited=0,
-            expected_4xx=3, offered_rate=40.0, completed_rate=40.0, held_rate=1.0, error_rate=0.0, mean_ms=11.4,
+            expected_4xx=3, offered_rate=40.0, completed_rate=40.0, held_rate=1.0, error_rate=0.0,
+            served_rate=1.0, mean_ms=11.4,
             p95_ms=28.2, latency=latency, by_endpoint={"/recommend": latency, "/chat": latency}, generator_cpu=0.21,
         ),
         "soak": soak(),
