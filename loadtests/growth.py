@@ -100,7 +100,8 @@ def growth_of(
     """Measure the growth of a series, or what it has more than its control; None when there is no steady level.
 
     Every block counts with its ``percent``-th percentile, or with the highest value of the day before its end (PEAK).
-    Rates are relative to ``level``, or else to the series' own. A steady level is a positive one, of which no block is a thousand million times as much. The control must have samples
+    Rates are relative to ``level``, or else to the series' own. A steady level is a positive one,
+    of which no block is a thousand million times as much. The control must have samples
     throughout the span of the series.
     """
     span = series.span

@@ -60,7 +60,8 @@ def make_series(hours: Sequence[float] | Array, values: Sequence[float] | Array)
     """Bring samples into one order, say what was wrong with them, and measure the coverage.
 
     Samples count in the order in which they were taken: where the clock was set back a little, all later times are
-    moved forward so that they follow at the usual distance. Rows without a usable number are not covered. Raises ValueError when the two sequences differ in length.
+    moved forward so that they follow at the usual distance. Rows without a usable number are not covered.
+    Raises ValueError when the two sequences differ in length.
     """
     at, series = np.asarray(hours, dtype=float), np.asarray(values, dtype=float)
     if at.shape != series.shape or at.ndim != 1:

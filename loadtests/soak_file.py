@@ -1,5 +1,6 @@
 """Read one sampled series from a CSV file of any origin."""
 
+import csv
 import gzip
 import io
 import zlib
@@ -68,24 +69,24 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     written = _text(path)
     separator = max(_SEPARATORS, key=written.partition("\n")[0].count)
     try:
-        # Without a header to pandas: with one, it takes a surplus field for an index, and moves all columns by one.
-        frame = pd.read_csv(io.StringIO(written), sep=separator, dtype=str, keep_default_na=False, header=None)
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path}: the file is empty") from error
-    except (pd.errors.ParserError, ValueError) as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"{path}: not a CSV file, or a row has more fields than the header: {told}") from error
-    names = frame.iloc[0].str.strip()
+        rows = [row for row in csv.reader(io.StringIO(written), delimiter=separator, strict=True) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV file: {error}") from error
+    if not rows:
+        raise InputError(f"{path}: the file is empty")
+    names = [name.strip() for name in rows[0]]
     for column in columns:
-        if (found := int((names == column).sum())) > 1:
+        if (found := names.count(column)) > 1:
             raise InputError(f"{path}: {found} columns are called {column!r}")
         if not found:
             raise InputError(f"{path}: no column {column!r}; there are {', '.join(map(repr, names))}")
-    frame = frame.iloc[1:].set_axis(names, axis="columns")
-    if frame.empty:
+    if len(rows) == 1:
         raise InputError(f"{path}: the file has no rows")
-    short = frame.isna().any(axis="columns")  # a row that was cut off: its last field may be half of a number
-    return frame[list(dict.fromkeys(columns))].mask(short, "")
+    if surplus := next((row for row in rows if len(row) > len(names)), None):
+        raise InputError(f"{path}: a row has {len(surplus)} fields, the header {len(names)}: {surplus!r:.100}")
+    cut_off = [""] * len(names)  # the last field that there is may be half of a number
+    whole = [row if len(row) == len(names) else cut_off for row in rows[1:]]
+    return pd.DataFrame({column: [row[names.index(column)] for row in whole] for column in columns}, dtype=str)
 
 
 def _text(path: Path) -> str:

@@ -134,8 +134,8 @@ def _peaks(
 ) -> tuple[Growth, float, str | None]:
     """Whether what the lower envelope does not see clears the piece too: the growth to tell, the bound, why it does not.
 
-    The 90th percentiles must not be shown to grow above the limit, and either their growth or that of the highest value
-    of a day must be bounded by it: jobs move the one, a rare burst the other.
+    The 90th percentiles must not be shown to grow above the limit, and either their growth or that of the highest
+    value of a day must be bounded by it: jobs move the one, a rare burst the other.
     """
     high, peak = (growth_of(piece, control, percent=percent, level=growth.level) for percent in (HIGH, PEAK))
     if high is None or peak is None:
