@@ -132,7 +132,7 @@ def _bound(growth: Growth) -> float:
 def _peaks(
     piece: Series, growth: Growth, limit: float, control: Series | None, bound: float
 ) -> tuple[Growth, float, str | None]:
-    """Whether what the lower envelope does not see clears the piece too: the growth to tell, the bound, why it does not.
+    """Whether what the lower envelope does not see clears the piece too: which growth, its bound, why it does not.
 
     The 90th percentiles must not be shown to grow above the limit, and either their growth or that of the highest
     value of a day must be bounded by it: jobs move the one, a rare burst the other.

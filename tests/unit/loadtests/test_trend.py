@@ -1,12 +1,14 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decision.criteria import Criterion, evaluate
 from loadtests.trend import judge_trend
 
 HOURS = np.arange(0, 72, 1 / 60)
@@ -172,7 +174,7 @@ def test_samples_newest_first_are_put_in_order():
 
 @pytest.mark.parametrize("busy", [0.2, 0.5, 0.85])
 def test_growth_that_the_lower_envelope_does_not_see_is_not_cleared(busy):
-    inside = (HOURS % 1) < busy
+    inside = busy > (HOURS % 1)
     assert verdict(series(1) + 100 * inside) == "stable"
     trend = trend_of(series(1) + inside * (100 + 5 * HOURS))
     assert trend.verdict == "not-proven"
@@ -203,6 +205,7 @@ def test_below_48_hours_no_growth_is_told_unless_a_leak_is_shown():
 
 JUDGED = """
 import json, numpy
+from decision.criteria import Criterion, evaluate
 from loadtests.trend import judge_trend
 hours = numpy.arange(0, 72, 1 / 60)
 noise = numpy.random.default_rng(1).normal(0, 3, len(hours))
@@ -303,3 +306,8 @@ def test_more_growth_never_makes_a_leak_stable(seed, leak, more):
 @given(seed=st.integers(0, 1000), times=st.floats(1.1, 10))
 def test_growth_above_the_limit_is_never_cleared(seed, times):
     assert verdict(series(seed, leak_mb_per_hour=times * 0.05 * 520 / (24 - 18 * 0.05 * times))) != "stable"
+
+
+def test_growth_that_is_not_known_refutes_no_claim():
+    result = SimpleNamespace(growth_per_day=trend_of(series(1)[:30], HOURS[:30]).growth_per_day)
+    assert evaluate("growth_per_day", Criterion(at_most=0.05), result).holds == "undetermined"
