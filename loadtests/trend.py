@@ -49,6 +49,8 @@ CYCLE_SHARE = 0.1
 
 _PROOF_OF_GROWTH = 0.99
 _PROOF_OF_BOUND = 0.995
+_LIKELY = 0.9
+"""Enough doubt not to clear, beside a control that grows as much."""
 _PARTS_ABOVE = 0.9
 _LONGEST_HOURS = 24.0 * 90
 _CREDIT = 0.1
@@ -301,9 +303,9 @@ def _lasting(growth: Growth) -> bool:
 
 
 def _grows(growth: Growth, limit: float) -> bool:
-    """Whether lasting growth is above the limit as measured, or any growth is shown to be above it."""
+    """Whether growth is above the limit as measured and likely to last, or any growth is shown to be above it."""
     whole = growth.whole
-    return (whole.value > limit and _lasting(growth)) or whole.low(_PROOF_OF_GROWTH) > limit
+    return (whole.value > limit and growth.without_jumps.low(_LIKELY) > 0) or whole.low(_PROOF_OF_GROWTH) > limit
 
 
 def _left_open(alone: Trend, why: str) -> Trend:
