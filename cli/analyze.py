@@ -83,10 +83,11 @@ def _ratio(option: str, text: str) -> float:
 
 def _trend_text(trend: Trend) -> str:
     lines = [f"{trend.verdict}: {trend.why}"]
-    if trend.growth_per_day is not None and trend.interval_per_hour is not None and trend.slope_per_hour is not None:
-        low, high = trend.interval_per_hour
+    if trend.growth_per_day is not None:
         lines.append(f"growth           {trend.growth_per_day:+.2%} of the level a day")
-        lines.append(f"                 {trend.slope_per_hour:+.4g} an hour, 95 % interval {low:+.4g} to {high:+.4g}")
+    if trend.interval_per_hour is not None and trend.slope_per_hour is not None:
+        low, high = trend.interval_per_hour
+        lines.append(f"slope            {trend.slope_per_hour:+.4g} an hour, 95 % interval {low:+.4g} to {high:+.4g}")
     if trend.growth_per_day_bound is not None:
         lines.append(f"at most          {trend.growth_per_day_bound:+.2%} a day, steps and recent growth included")
     if trend.smallest_visible_per_day is not None:

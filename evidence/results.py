@@ -145,7 +145,9 @@ class Trend(Result):
     verdict: Literal["stable", "leaking", "not-proven"]
     slope_per_hour: float | None
     interval_per_hour: tuple[float, float] | None
-    growth_per_day: float | None = Field(description="relative to the level after warm-up")
+    growth_per_day: float | None = Field(
+        description="relative to the level after warm-up; None below 48 hours unless a leak is shown"
+    )
     growth_per_day_upper: float | None = Field(description="upper end of the interval, relative")
     growth_per_day_bound: float | None = Field(
         description="what growth, steps included, does not exceed over the whole, the last half and the last third"

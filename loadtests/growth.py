@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from loadtests.series import Series, blocks, lows_between
+from loadtests.series import LOW, PEAK, Series, between, blocks
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -34,6 +34,8 @@ _DROP_DEVIATIONS = 5.0
 _LONG_RUN_LAGS = (3, 6)
 _END_BLOCKS = 3
 _RESOLUTION = 1e-6
+_DECIMALS_OF_VARIANCE = 15
+"""A thousandth of the square of the resolution."""
 _SMALLEST, _LARGEST = 1e-150, 1e9
 _CONSTANTS = np.geomspace(0.02, 50, 120)
 """Time constants that are tried, in lengths of the series."""
@@ -84,10 +86,22 @@ class Growth:
     """Between neighbouring blocks, net of what recurs daily."""
 
 
-def growth_of(series: Series, control: Series | None = None) -> Growth | None:
+def steady(value: float) -> float:
+    """To nine digits, and to a million-millionth: the last ones depend on the processor's kernels for sums.
+
+    Decisions are made on such values, so that they are the same everywhere.
+    """
+    return round(float(f"{value:.9g}"), 12) + 0.0
+
+
+def growth_of(
+    series: Series, control: Series | None = None, *, percent: float = LOW, level: float | None = None
+) -> Growth | None:
     """Measure the growth of a series, or what it has more than its control; None when there is no steady level.
 
-    That is a positive one, of which no block is a thousand million times as much. The control must have samples
+    Every block counts with its ``percent``-th percentile, or with the highest value of the day before its end (PEAK).
+    Rates are relative to ``level``, or else to the series' own. A steady level is a positive one,
+    of which no block is a thousand million times as much. The control must have samples
     throughout the span of the series.
     """
     span = series.span
@@ -96,16 +110,17 @@ def growth_of(series: Series, control: Series | None = None) -> Growth | None:
     scale = float(np.median(np.abs(series.values)))
     if not scale > _SMALLEST:
         return None
-    at, lows = blocks(series.hours, series.values / scale, width)
+    at, lows = blocks(series.hours, series.values / scale, width, percent)
+    lows = _highest_of_a_day(lows, width) if percent == PEAK else lows
     first = int(np.searchsorted(at - width / 2, series.hours[0] + WARM_UP * span - 1e-9 * width))
     kept = lows[first:]
     lag = round(24 / width) if daily else len(kept) // 3
-    level = float(np.percentile(kept[:lag], 10))
+    level = float(np.percentile(kept[:lag], 10)) if level is None else level / scale
     if not level > 0 or not float(np.abs(lows).max()) < _LARGEST * level:
         return None
     per_day = round(24 / width) if daily else 0
     if control is not None:
-        lows = lows - _beside(control, at, width) / scale
+        lows = lows - _beside(control, at, width, percent) / scale
         kept = lows[first:]
     raw = np.diff(lows) / level
     x = _without_cycle(raw, per_day, wary=False)[first:]
@@ -123,7 +138,7 @@ def growth_of(series: Series, control: Series | None = None) -> Growth | None:
     far = max(1, int(span / 3 // 24)) * lag if daily else lag
     last = np.arange(len(x) - far + 1)[-_END_BLOCKS:]
     end = _weights(len(x), far, last) * far / (far - _END_BLOCKS + 1)
-    parts = np.array([calm[s : s + lag].sum() for s in starts]) * day / lag
+    parts = np.array([steady(float(calm[s : s + lag].sum()) * day / lag) for s in starts])
     distance = float(starts[-third:].mean() - starts[:third].mean()) * width
     return Growth(
         level=level * scale,
@@ -147,13 +162,22 @@ def growth_of(series: Series, control: Series | None = None) -> Growth | None:
     )
 
 
-def _beside(control: Series, at: Array, width: float) -> Array:
+def _beside(control: Series, at: Array, width: float, percent: float) -> Array:
     """The control's blocks less their median."""
     edges = np.append(at - width / 2, at[-1] + width / 2)
-    lows = lows_between(control.hours, control.values, edges)
+    lows = between(control.hours, control.values, edges, percent)
     seen = np.isfinite(lows)
     filled: Array = np.interp(at, at[seen], lows[seen])
+    filled = _highest_of_a_day(filled, width) if percent == PEAK else filled
     return filled - float(np.median(filled))
+
+
+def _highest_of_a_day(highest: Array, width: float) -> Array:
+    """The highest of each block and those of the 24 hours before its end: what jobs of any hour do not move."""
+    count = max(1, round(24 / width))
+    padded = np.concatenate([np.full(count - 1, -np.inf), highest])
+    result: Array = np.lib.stride_tricks.sliding_window_view(padded, count).max(axis=1)
+    return result
 
 
 def _without_cycle(x: Array, per_day: int, *, wary: bool) -> Array:
@@ -188,7 +212,7 @@ def _around(x: Array) -> Array:
 def _without_jumps(x: Array) -> Array:
     """The largest rises, as far as they stand out from their neighbours, made like these."""
     around = _around(x)
-    top = np.argsort(x - around)[-_JUMPS:]
+    top = np.argsort(x - around, kind="stable")[-_JUMPS:]
     calm = x.copy()
     calm[top] = np.minimum(x, around)[top]
     return calm
@@ -210,7 +234,7 @@ def _long_run(x: Array, inflation: float) -> tuple[float, float]:
         lag = min(lag, max(1, len(x) // 3))
         sums = np.convolve(x, np.ones(lag), mode="valid") - lag * x.mean()
         variance = float(np.mean(sums * sums)) / lag * len(x) / (len(x) - lag) * inflation
-        found.append((variance, max(2.0, 1.5 * len(x) / lag)))
+        found.append((round(variance, _DECIMALS_OF_VARIANCE), max(2.0, 1.5 * len(x) / lag)))
     variance, freedom = max(found)
     return variance + _RESOLUTION**2, freedom
 
@@ -225,7 +249,8 @@ def _weights(count: int, lag: int, starts: Places) -> Array:
 
 def _rate(x: Array, weights: Array, spread: tuple[float, float], per_day: float) -> Rate:
     variance, freedom = spread
-    return Rate(float(weights @ x) * per_day, float(np.sqrt(variance * (weights @ weights))) * per_day, freedom)
+    error = float(np.sqrt(variance * (weights @ weights)))
+    return Rate(steady(float(weights @ x) * per_day), steady(error * per_day), freedom)
 
 
 def _excluded(
@@ -235,7 +260,7 @@ def _excluded(
     slowest = 0.0
     for constant in _CONSTANTS * span:
         weights = late - np.exp(-distance / constant) * early
-        if _rate(calm, weights, spread, 1.0).low(PROOF_UNDIMINISHED) <= 0 or weights @ x <= 0:
+        if _rate(calm, weights, spread, 1.0).low(PROOF_UNDIMINISHED) <= 0 or steady(float(weights @ x)) <= 0:
             break
         slowest = float(constant)
     return slowest

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evidence.results import Explanation, Trend
-from loadtests.growth import PROOF_UNDIMINISHED, WARM_UP, Growth, growth_of
-from loadtests.series import Series, longest_piece, make_series
+from loadtests.growth import PROOF_UNDIMINISHED, WARM_UP, Growth, growth_of, steady
+from loadtests.series import HIGH, PEAK, Series, longest_piece, make_series
 from loadtests.trend_models import AS_WELL, explain
 
 Numbers = Sequence[float] | NDArray[np.float64]
@@ -49,6 +49,8 @@ CYCLE_SHARE = 0.1
 
 _PROOF_OF_GROWTH = 0.99
 _PROOF_OF_BOUND = 0.995
+_LIKELY = 0.9
+"""Enough doubt not to clear, beside a control that grows as much."""
 _PARTS_ABOVE = 0.9
 _LONGEST_HOURS = 24.0 * 90
 _CREDIT = 0.1
@@ -84,34 +86,69 @@ def judge_trend(
     return _beside(alone, growth, piece, make_series(*control), limit_per_day)
 
 
-def _judge(piece: Series, growth: Growth, limit: float) -> Trend:
+def _judge(piece: Series, growth: Growth, limit: float, control: Series | None = None) -> Trend:
+    """The verdict on the growth of a piece, or on the growth that it has more than its control."""
     slowest_h = max(SLOWEST_WARM_UP_HOURS, SLOWEST_SPANS * piece.span)
     rivals = explain(growth.hours, growth.blocks, daily=growth.daily, slowest_h=slowest_h)
     doubts = _doubts(growth, rivals, limit, piece.span)
-    bound = max(rate.high(_PROOF_OF_BOUND) for rate in growth.stretches) if growth.daily else None
+    bound = _bound(growth) if growth.daily else None
+    shown, needs_hours = growth, None
     if not doubts:
         verdict, why = "leaking", "growth above the limit is shown, in every part, and nothing else explains it"
     elif bound is not None and bound < limit:
-        verdict, why = "stable", f"growth is shown to be below the limit: at most {bound:.2%} a day"
+        shown, bound, open_why = _peaks(piece, growth, limit, control, bound)
+        verdict = "stable" if open_why is None else "not-proven"
+        why = open_why or f"growth is shown to be below the limit: at most {bound:.2%} a day"
     else:
         verdict, why = "not-proven", _why_open(growth, rivals, limit, bound, doubts)
-    low, high = growth.whole.low(0.975), growth.whole.high(0.975)
-    best = rivals[0]
+        needs_hours = _needs_hours(growth, rivals[0], limit, piece.span)
+    whole, best = shown.whole, rivals[0]
+    low, high = whole.low(0.975), whole.high(0.975)
+    told = growth.daily or verdict == "leaking"
     return Trend(
         verdict=verdict,
-        slope_per_hour=growth.whole.value * growth.level / 24,
-        interval_per_hour=(low * growth.level / 24, high * growth.level / 24),
-        growth_per_day=growth.whole.value,
-        growth_per_day_upper=high,
-        growth_per_day_bound=bound,
-        smallest_visible_per_day=_smallest_visible(growth, limit, piece.span),
-        coverage=piece.coverage,
+        slope_per_hour=_digits(whole.value * growth.level / 24),
+        interval_per_hour=(_digits(low * growth.level / 24), _digits(high * growth.level / 24)),
+        growth_per_day=steady(whole.value) if told else None,
+        growth_per_day_upper=steady(high) if told else None,
+        growth_per_day_bound=None if bound is None else steady(bound),
+        smallest_visible_per_day=steady(_smallest_visible(growth, limit, piece.span)),
+        coverage=steady(piece.coverage),
         change_points=sorted({round(hour, 2) for hour in (*piece.drops, *best.at_hours)}),
         explanations=rivals,
-        needs_hours=None if verdict != "not-proven" else _needs_hours(growth, best, limit, piece.span),
+        needs_hours=needs_hours,
         why=why,
         notes=list(piece.notes),
     )
+
+
+def _digits(value: float) -> float:
+    """Nine digits, in any unit."""
+    return float(f"{value:.9g}")
+
+
+def _bound(growth: Growth) -> float:
+    return max(rate.high(_PROOF_OF_BOUND) for rate in growth.stretches)
+
+
+def _peaks(
+    piece: Series, growth: Growth, limit: float, control: Series | None, bound: float
+) -> tuple[Growth, float, str | None]:
+    """Whether what the lower envelope does not see clears the piece too: which growth, its bound, why it does not.
+
+    The 90th percentiles must not be shown to grow above the limit, and either their growth or that of the highest
+    value of a day must be bounded by it: jobs move the one, a rare burst the other.
+    """
+    high, peak = (growth_of(piece, control, percent=percent, level=growth.level) for percent in (HIGH, PEAK))
+    if high is None or peak is None:
+        return growth, bound, "the peaks have no steady level"
+    above = max(bound, min(_bound(high), _bound(peak)))
+    if (grown := max(rate.low(_PROOF_OF_GROWTH) for rate in high.stretches)) > limit:
+        told = f"the lower envelope is level, but the upper one is shown to grow by more than {grown:.2%} a day"
+        return high, max(bound, _bound(high)), told
+    if above >= limit:
+        return growth, above, f"the lower envelope is level, but the upper one may grow by {above:.2%} a day"
+    return growth, above, None
 
 
 def _unusable(series: Series, coverage_at_least: float) -> str | None:
@@ -211,7 +248,7 @@ def _not_judged(why: str, series: Series) -> Trend:
         growth_per_day_upper=None,
         growth_per_day_bound=None,
         smallest_visible_per_day=None,
-        coverage=series.coverage,
+        coverage=steady(series.coverage),
         change_points=[round(hour, 2) for hour in series.drops],
         explanations=[],
         needs_hours=round(max(STABLE_FROM_HOURS - series.span, 0.0), 2) or None,
@@ -223,8 +260,8 @@ def _not_judged(why: str, series: Series) -> Trend:
 def _beside(alone: Trend, growth: Growth, piece: Series, control: Series, limit: float) -> Trend:
     """The verdict when the control is known.
 
-    A leak is taken back only where the control is shown to share it; a control that rises by itself clears nothing,
-    and one that falls by itself makes no leak.
+    What is shown to grow above the limit is not cleared by a control that grows as much: it is open, with its own
+    growth. A control that rises by itself clears nothing, and one that falls by itself makes no leak.
     """
     inside = (control.hours >= piece.hours[0]) & (control.hours <= piece.hours[-1])
     shared = replace(control, hours=control.hours[inside], values=control.values[inside])
@@ -233,13 +270,18 @@ def _beside(alone: Trend, growth: Growth, piece: Series, control: Series, limit:
     difference = growth_of(piece, shared) if of_control is not None else None
     if of_control is None or difference is None:
         return _noted(alone, "the control does not cover the time, or is unusable, and was not used")
-    apart = _judge(piece, difference, limit)
+    apart = _judge(piece, difference, limit, shared)
     told = apart.model_copy(update={"why": f"compared with the control: {apart.why}"})
     share = of_control.level / growth.level
+    by_itself = f"by itself it grows by {growth.whole.value:.2%} a day"
     if apart.verdict == "stable" and alone.verdict != "stable":
-        return told if _shares(growth, of_control, limit / share) else _noted(alone, "the control rises by itself")
+        if not _shares(growth, of_control, limit / share):
+            return _noted(alone, "the control rises by itself")
+        if alone.verdict == "leaking" or _grows(growth, limit):
+            return _left_open(alone, f"it grows as much as the control does: {growth.whole.value:.1%} a day")
+        return _noted(told, by_itself)
     if alone.verdict == "leaking" and apart.verdict == "not-proven" and _lasting(of_control):
-        return told
+        return _left_open(alone, f"the control grows too, and {by_itself}; {told.why}")
     grows = growth.whole.value > limit and growth.ends_at > limit
     if alone.verdict == "not-proven" and apart.verdict == "leaking" and grows:
         falls = of_control.whole.value * share < -_CREDIT * limit
@@ -258,6 +300,16 @@ def _shares(growth: Growth, control: Growth, limit: float) -> bool:
 
 def _lasting(growth: Growth) -> bool:
     return growth.without_jumps.low(_PROOF_OF_GROWTH) > 0
+
+
+def _grows(growth: Growth, limit: float) -> bool:
+    """Whether growth is above the limit as measured and likely to last, or any growth is shown to be above it."""
+    whole = growth.whole
+    return (whole.value > limit and growth.without_jumps.low(_LIKELY) > 0) or whole.low(_PROOF_OF_GROWTH) > limit
+
+
+def _left_open(alone: Trend, why: str) -> Trend:
+    return alone.model_copy(update={"verdict": "not-proven", "why": why})
 
 
 def _noted(trend: Trend, note: str) -> Trend:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evidence.results import Explanation
+from loadtests.growth import steady
 
 Array = NDArray[np.float64]
 
@@ -22,6 +23,8 @@ strong" evidence begins here)."""
 _MOST_STEPS = 5
 _WEEK_H = 168.0
 _RESOLUTION = 1e-6
+_DECIMALS = 12
+"""Of a gain relative to all squares: its resolution, squared. What differs by less is equal, and the first is taken."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,11 @@ def explain(at: Array, blocks: Array, *, daily: bool, slowest_h: float) -> list[
     fits += [fit for fit in (_saturating(at, blocks, base, slowest_h), _weekly(at, base)) if fit is not None]
     squares = {fit.name: _squares(fit.design, blocks) for fit in fits}
     least = min(fits, key=lambda fit: squares[fit.name])
-    r = float(np.clip(_lag_1(_residuals(least.design, blocks)), 0.0, 0.9))
     n = len(blocks)
-    counted = n * (1 - r) / (1 + r)
     floor = n * (_RESOLUTION * float(np.abs(blocks).max())) ** 2
+    seen = squares[least.name] > floor
+    r = float(np.clip(_lag_1(_residuals(least.design, blocks)), 0.0, 0.9)) if seen else 0.0
+    counted = n * (1 - r) / (1 + r)
     bic = {
         fit.name: counted * np.log(max(squares[fit.name], floor) / n) + (fit.design.shape[1] + fit.extra) * np.log(n)
         for fit in fits
@@ -64,7 +68,7 @@ def explain(at: Array, blocks: Array, *, daily: bool, slowest_h: float) -> list[
             r_squared=round(float(np.clip(1 - squares[fit.name] / total, 0, 1)), 4),
             bic_above_best=round(float(bic[fit.name] - best), 2),
             fits_as_well=bool(bic[fit.name] - best <= AS_WELL),
-            growth_per_day_left=_growth_left(fit, at, blocks),
+            growth_per_day_left=steady(_growth_left(fit, at, blocks)),
             at_hours=[round(hour, 2) for hour in fit.at_hours],
             time_constant_hours=fit.time_constant_hours,
         )
@@ -98,6 +102,7 @@ def _best_column(design: Array, values: Array, columns: Array) -> int:
     left, apart = _residuals(design, values), _residuals(design, columns)
     length = np.sum(apart * apart, axis=0)
     gain = np.where(length > 1e-9, (left @ apart) ** 2 / np.maximum(length, 1e-12), -1.0)
+    gain = np.round(gain / max(float(values @ values), 1e-300), _DECIMALS)
     return int(np.argmax(gain))
 
 

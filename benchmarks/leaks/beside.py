@@ -32,6 +32,13 @@ def falling_control(random: Random, hours: Array) -> tuple[Array, Array]:
     return values, quiet(random, hours) + 200 - between(random, 50, 150) * hours / hours[-1]
 
 
+def both_leak(random: Random, hours: Array) -> tuple[Array, Array]:
+    """Both grow straight by the same 2 to 10 times the limit, over what they share: no answer but stable is wrong."""
+    values, control = shared(random, hours)
+    grown = per_hour(either(random, 2, 10), values, hours) * hours
+    return values + grown, control + grown
+
+
 HEALTHY: tuple[Pair, ...] = (shared, own_steps, falling_control)
 
 
@@ -67,5 +74,5 @@ def leak_beside_late_rise(random: Random, hours: Array) -> tuple[Array, Array]:
 
 
 LEAKING: tuple[Pair, ...] = (
-    leak_beside_steps, late_leak_beside_warm_up, leak_over_what_is_shared, leak_beside_late_rise,
+    leak_beside_steps, late_leak_beside_warm_up, leak_over_what_is_shared, leak_beside_late_rise, both_leak,
 )  # fmt: skip

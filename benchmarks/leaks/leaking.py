@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.leaks import families, held_out
 from benchmarks.leaks.families import Made
-from benchmarks.leaks.parts import Array, Random, between
+from benchmarks.leaks.parts import Array, Random, between, either
 
 LIMIT_PER_DAY = 0.05
 _WARM_UP = 0.25
@@ -83,7 +83,15 @@ def under_collections(random: Random, hours: Array, times: float) -> Made:
     return hours, values + per_hour(times, values, hours) * hours
 
 
-TUNED: tuple[Leak, ...] = (linear, linear_in_mixture, late, stepwise, load_driven)
+def in_jobs(random: Random, hours: Array, times: float) -> Made:
+    """A job for half to nineteen twentieths of every 30 minutes to 4 hours, whose memory grows; the rest is level."""
+    values = families.quiet(random, hours)
+    every, busy = either(random, 0.5, 4), between(random, 0.5, 0.95)
+    inside = (hours + between(random, 0, every)) % every < busy * every
+    return hours, values + (between(random, 20, 150) + per_hour(times, values, hours) * hours) * inside
+
+
+TUNED: tuple[Leak, ...] = (linear, linear_in_mixture, late, stepwise, load_driven, in_jobs)
 HELD_OUT: tuple[Leak, ...] = (accelerating, at_work, under_collections)
 SIZES = (1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
 

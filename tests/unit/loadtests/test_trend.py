@@ -1,8 +1,14 @@
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decision.criteria import Criterion, evaluate
 from loadtests.trend import judge_trend
 
 HOURS = np.arange(0, 72, 1 / 60)
@@ -83,10 +89,13 @@ def test_coverage_is_judged_first():
     assert trend_of(series(1)[kept], HOURS[kept], coverage_at_least=0.8).verdict == "stable"
 
 
-def test_what_the_control_shows_too_is_no_leak():
+def test_growth_that_the_control_shows_too_is_not_cleared_and_keeps_its_number():
     common = series(1, leak_mb_per_hour=3)
     control = (HOURS, common + np.random.default_rng(2).normal(0, 1, len(HOURS)))
-    assert verdict(common, control=control) == "stable"
+    trend = trend_of(common, control=control)
+    assert trend.verdict == "not-proven"
+    assert "it grows as much as the control does: 1" in trend.why
+    assert trend.growth_per_day == trend_of(common).growth_per_day > 0.1
 
 
 def test_a_step_that_the_control_shows_too_does_not_stand_in_the_way():
@@ -136,10 +145,90 @@ def test_the_longest_piece_between_restarts_is_judged():
 
 
 def test_a_clock_that_was_set_back_is_told():
-    set_back = HOURS - 0.5 * (HOURS > 30)
+    set_back = HOURS - 3 / 60 * (HOURS > 30)
     trend = trend_of(series(1), set_back)
     assert trend.verdict == "stable"
     assert any("the clock went back 1 times" in note for note in trend.notes)
+
+
+@pytest.mark.parametrize("lives", [2, 3])
+def test_series_one_after_the_other_are_told_and_prove_nothing(lives):
+    hours = np.tile(HOURS[: 72 * 60 // lives], lives)
+    trend = trend_of(series(1), hours)
+    assert trend.verdict == "not-proven"
+    assert f"the times go back by {72 // lives} h at once: several series in one file?" in trend.why
+
+
+def test_interleaved_series_are_told_and_prove_nothing():
+    values = np.column_stack([series(1) - 300, series(2, leak_mb_per_hour=3)]).ravel()
+    trend = trend_of(values, np.repeat(HOURS, 2))
+    assert trend.verdict == "not-proven"
+    assert "4320 samples have the time, but not the value, of the one before" in trend.why
+    shifted = np.column_stack([HOURS, HOURS + 1 / 120]).ravel()
+    assert verdict(values, hours=shifted) == "not-proven"
+
+
+def test_samples_newest_first_are_put_in_order():
+    assert verdict(series(1)[::-1], hours=HOURS[::-1]) == "stable"
+
+
+@pytest.mark.parametrize("busy", [0.2, 0.5, 0.85])
+def test_growth_that_the_lower_envelope_does_not_see_is_not_cleared(busy):
+    inside = busy > (HOURS % 1)
+    assert verdict(series(1) + 100 * inside) == "stable"
+    trend = trend_of(series(1) + inside * (100 + 5 * HOURS))
+    assert trend.verdict == "not-proven"
+    assert "the lower envelope is level, but the upper one" in trend.why
+    assert trend.growth_per_day > 0.05
+
+
+def test_a_sample_without_a_number_is_not_covered():
+    values = np.where(np.arange(len(HOURS)) % 2, np.nan, series(1))
+    trend = trend_of(values)
+    assert trend.verdict == "not-proven"
+    assert trend.coverage == pytest.approx(0.5)
+    few = np.where(np.arange(len(HOURS)) % 50, series(1), np.nan)
+    assert trend_of(few).coverage == pytest.approx(0.98, abs=1e-3)
+    assert verdict(few) == "stable"
+
+
+def test_below_48_hours_no_growth_is_told_unless_a_leak_is_shown():
+    hours = np.arange(30) / 3600
+    trend = trend_of(500 + np.arange(30) % 7 + 100 * hours, hours)
+    assert (trend.growth_per_day, trend.growth_per_day_upper, trend.growth_per_day_bound) == (None, None, None)
+    assert trend.slope_per_hour is not None
+    assert trend.interval_per_hour is not None
+    hours = np.arange(600) / 3600
+    trend = trend_of(500 + np.random.default_rng(1).normal(0, 1, 600) + 6000 * hours, hours)
+    assert (trend.verdict, trend.growth_per_day > 1) == ("leaking", True)
+
+
+JUDGED = """
+import json, numpy
+from decision.criteria import Criterion, evaluate
+from loadtests.trend import judge_trend
+hours = numpy.arange(0, 72, 1 / 60)
+noise = numpy.random.default_rng(1).normal(0, 3, len(hours))
+control = (hours, 480 + noise[::-1])
+for values in (500 + noise, 500 + noise + 3 * hours, 500 + noise + 60 * (hours > 40), 500 + 0 * hours, 500 + 3 * hours):
+    for beside in (None, control):
+        print(judge_trend(hours, values, limit_per_day=0.05, control=beside).model_dump_json())
+"""
+
+
+def test_the_result_is_the_same_on_any_kernel_of_the_processor():
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", JUDGED],
+            env=os.environ | {"OPENBLAS_CORETYPE": core},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for core in ("Nehalem", "Haswell")
+    }
+    assert len(found) == 1
+    assert found.pop().count("verdict") == 10
 
 
 def test_samples_in_no_order_prove_nothing():
@@ -217,3 +306,8 @@ def test_more_growth_never_makes_a_leak_stable(seed, leak, more):
 @given(seed=st.integers(0, 1000), times=st.floats(1.1, 10))
 def test_growth_above_the_limit_is_never_cleared(seed, times):
     assert verdict(series(seed, leak_mb_per_hour=times * 0.05 * 520 / (24 - 18 * 0.05 * times))) != "stable"
+
+
+def test_growth_that_is_not_known_refutes_no_claim():
+    result = SimpleNamespace(growth_per_day=trend_of(series(1)[:30], HOURS[:30]).growth_per_day)
+    assert evaluate("growth_per_day", Criterion(at_most=0.05), result).holds == "undetermined"
