@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from loadtests.soak_folder import JOURNAL, STOP, read_journal, read_material
-from loadtests.soak_gaps import RATE_NOT_HELD, STOPPED, TERMINATED, under_load_s
+from loadtests.soak_gaps import STOPPED, TERMINATED, under_load_s
 from loadtests.soak_journal import Ended, Entry, Role, append_entry, end_of
 from loadtests.soak_limits import FRUITLESS_AT_MOST, crash_loop, wears_out
 from loadtests.soak_night import read_night
@@ -29,6 +29,7 @@ from processes.target import Target
 from processes.wait import wait_for
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+TOO_LITTLE = "the offered rate was not held, or too few requests were served"
 _ROOM_BYTES = 65536
 """With less than this left in the file system a generator that brought no load had no room for its windows."""
 _RESERVE = "reserve"
@@ -104,7 +105,7 @@ def _soak(run: Run) -> None:
             fruitless = fruitless + 1 if _is_fruitless(segment) else 0
             if fruitless >= FRUITLESS_AT_MOST:
                 raise CollectError(
-                    f"{fruitless} segments in a row brought no load; the last: {segment.cause or RATE_NOT_HELD}"
+                    f"{fruitless} segments in a row brought no load; the last: {segment.cause or TOO_LITTLE}"
                     f"{'; ' if segment.error else ''}{segment.error}"
                 )
             if segment.cause and (why := _wears_out(run)):

@@ -13,6 +13,7 @@ from loadtests.windows import Window
 
 BETWEEN_SEGMENTS = "between two segments"
 RATE_NOT_HELD = "the offered rate was not held"
+NOT_SERVED = "too few requests were served"
 KILLED = "the soak was interrupted (runner killed)"
 RESTARTED = "the machine was restarted"
 SUSPENDED = "the machine was suspended"
@@ -146,7 +147,8 @@ def find_gaps(placed: Sequence[Placed], entries: Sequence[Entry], *, control: bo
             cause = _cause(before, after, entries, control)
             intervals.append((before.window.finished_at_s, started_s, cause))
         if not after.under_load:
-            intervals.append((started_s, finished_s, TARGET_ENDED if after.orphaned else RATE_NOT_HELD))
+            short = NOT_SERVED if after.window.held else RATE_NOT_HELD
+            intervals.append((started_s, finished_s, TARGET_ENDED if after.orphaned else short))
     return [
         Gap(started_at=_time(started_s), finished_at=_time(finished_s), cause=cause)
         for started_s, finished_s, cause in _merged(intervals)

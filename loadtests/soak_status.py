@@ -8,7 +8,7 @@ from typing import Any, Literal
 from decision.quantities import duration_text
 from evidence.results import SoakNight, SoakResult
 from loadtests.soak_folder import Material
-from loadtests.soak_gaps import BETWEEN_SEGMENTS, RATE_NOT_HELD
+from loadtests.soak_gaps import BETWEEN_SEGMENTS, NOT_SERVED, RATE_NOT_HELD
 from loadtests.soak_journal import Entry, end_of
 from loadtests.soak_night import read_night
 from loadtests.soak_result import Soaking, load_text, result_of
@@ -73,7 +73,9 @@ def _hours_for_one(result: SoakResult | None) -> float:
     """Hours that one hour under load takes, by what its segments lost so far; interruptions do not come by plan."""
     if result is None or not result.hours_under_load:
         return 1.0
-    lost = sum(entry.seconds for entry in result.lost_time if entry.cause in (BETWEEN_SEGMENTS, RATE_NOT_HELD))
+    lost = sum(
+        entry.seconds for entry in result.lost_time if entry.cause in (BETWEEN_SEGMENTS, RATE_NOT_HELD, NOT_SERVED)
+    )
     return 1 + lost / 3600 / result.hours_under_load
 
 

@@ -59,7 +59,12 @@ class Window:
     def under_load(self) -> bool:
         """Whether at least nine of ten offered arrivals were started, and half of what completed was really served."""
         served = self.completed - self.errors - self.rate_limited
-        return served > 0 and served >= SERVED_AT_LEAST * self.completed and self.started >= 0.9 * self.offered
+        return self.held and served > 0 and served >= SERVED_AT_LEAST * self.completed
+
+    @property
+    def held(self) -> bool:
+        """Whether at least nine of ten offered arrivals were started."""
+        return self.started >= 0.9 * self.offered
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class Machine:
         ended: bool = True,
         cause: str | None = None,
         held: bool = True,
+        served: bool = True,
         suspended: tuple[int, float] | None = None,
     ) -> None:
         """A segment of windows of 10 s, placed after its first; ``suspended`` after so many, for so long."""
@@ -68,6 +69,8 @@ class Machine:
             self.pass_by(10.0)
             at_s = began_wall_s + 10.0 * n
             made.append(replace(window(at_s, **({} if held else {"latencies_us": (), "offered": 9})), sequence=n))
+            if not served:
+                made[-1] = replace(made[-1], rate_limited=made[-1].completed)
             if n == 0:
                 self.log("segment-placed", segment=number)
         if ended:

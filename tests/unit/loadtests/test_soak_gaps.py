@@ -122,6 +122,12 @@ def test_windows_without_their_rate_are_one_gap(machine):
     assert gaps(machine) == [(30, "the offered rate was not held")]
 
 
+def test_windows_that_were_refused_are_a_gap_of_the_targets(machine):
+    machine.load(2)
+    machine.load(3, served=False)
+    assert gaps(machine) == [(30, "too few requests were served")]
+
+
 @pytest.mark.parametrize("by_s", [3600, -3600, 90_000, -90_000])
 def test_a_clock_that_is_set_makes_neither_load_nor_gap_and_is_named(machine, by_s):
     machine.load(6)
