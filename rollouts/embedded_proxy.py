@@ -53,6 +53,8 @@ class _Proxy:
 
     async def serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one client connection until it ends."""
+        # asyncio does so for the sockets that it opens itself; a listener that was handed over has no protocol number.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while (head := await read_head(reader)) is not None:
                 if not await self._serve_request(head, reader, writer):
