@@ -9,7 +9,7 @@ from cli.options import Json
 from cli.output import print_json, print_text
 from collectors.test_suite import read_results
 from decision.quantities import parse_ratio
-from evidence.results import Trend
+from evidence.soak_result import Trend
 from loadtests.soak_file import read_soak_file
 from loadtests.trend import judge_trend
 from processes.errors import UsageError

@@ -11,7 +11,7 @@ from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
 from cli.progress import progress_on_stderr
 from evidence.record import Record
-from evidence.results import SoakResult
+from evidence.soak_result import SoakResult
 from flows.soaking import (
     SoakStep,
     record_stopped,

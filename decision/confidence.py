@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from decision.claims import ClaimVerdict
 from decision.quantities import duration_text
 from evidence.record import Record
-from evidence.results import RolloutResult, SoakResult
+from evidence.results import RolloutResult
+from evidence.soak_result import SoakResult
 
 _ORDER = ("REFUTED", "NOT PROVEN", "WAIVED", "PROVEN")
 

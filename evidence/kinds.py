@@ -14,9 +14,9 @@ from evidence.results import (
     Result,
     RetentionResult,
     RolloutResult,
-    SoakResult,
     TestSuiteResult,
 )
+from evidence.soak_result import SoakResult
 
 RESULTS: dict[str, type[Result]] = {
     "test-suite": TestSuiteResult,

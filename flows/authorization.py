@@ -14,7 +14,8 @@ from decision.plan_file import PlanFile
 from decision.quantities import duration_text
 from evidence.measurement import Measurement
 from evidence.record import Record
-from evidence.results import DecisionResult, LoadResult, SoakResult
+from evidence.results import DecisionResult, LoadResult
+from evidence.soak_result import SoakResult
 from evidence.store import EvidenceStore
 from flows.measuring import profile_of
 

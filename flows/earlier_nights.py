@@ -7,7 +7,7 @@ from decision.claims import Wanted, usable
 from decision.collect import SoakCollect
 from evidence.ledger import Row
 from evidence.record import Record
-from evidence.results import SoakResult
+from evidence.soak_result import SoakResult
 from evidence.store import EvidenceStore
 from flows.measuring import Step
 from loadtests.soak_folder import WINDOWS, Material

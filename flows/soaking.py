@@ -12,7 +12,7 @@ from decision.collect import SoakCollect, TargetName
 from decision.plan_file import read_plan
 from evidence.measurement import Measurement
 from evidence.record import Record
-from evidence.results import SoakResult
+from evidence.soak_result import SoakResult
 from evidence.store import open_existing_store, open_store
 from flows.authorization import pending
 from flows.earlier_nights import earlier_nights, own_windows

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from evidence.results import Gap, LostTime
+from evidence.soak_result import Gap, LostTime
 from loadtests.soak_journal import Entry
 from loadtests.soak_timeline import Timeline, suspended_s, timeline_of
 from loadtests.windows import Window

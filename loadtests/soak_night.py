@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from evidence.results import SoakNight
+from evidence.soak_result import SoakNight
 from loadtests.samples import Reading, Sample, parse_samples, readings_of
 from loadtests.soak_folder import JOURNAL, SAMPLES, Material
 from loadtests.soak_gaps import Placed, place, span_s, under_load_s

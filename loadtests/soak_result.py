@@ -11,7 +11,7 @@ from decision.quantities import duration_text
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
 from evidence.record import Record
 from evidence.replay import Attached, Recomputed, number, parameter, text
-from evidence.results import ClockJump, ControlResult, SoakNight, SoakResult, Trend
+from evidence.soak_result import ClockJump, ControlResult, SoakNight, SoakResult, Trend
 from loadtests.load import Limits, limits_of, load_outcome, recorded_limits
 from loadtests.samples import Reading, lives_of, longest_life
 from loadtests.soak_folder import Material

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from decision.quantities import duration_text
-from evidence.results import SoakNight, SoakResult
+from evidence.soak_result import SoakNight, SoakResult
 from loadtests.soak_folder import Material
 from loadtests.soak_gaps import BETWEEN_SEGMENTS, NOT_SERVED, RATE_NOT_HELD
 from loadtests.soak_journal import Entry, end_of

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from evidence.results import Explanation, Trend
+from evidence.soak_result import Explanation, Trend
 from loadtests.growth import PROOF_UNDIMINISHED, WARM_UP, Growth, growth_of, steady
 from loadtests.series import HIGH, PEAK, Series, longest_piece, make_series
 from loadtests.trend_models import AS_WELL, explain

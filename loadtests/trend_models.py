@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.results import Explanation
+from evidence.soak_result import Explanation
 from loadtests.growth import steady
 
 Array = NDArray[np.float64]

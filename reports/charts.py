@@ -6,7 +6,8 @@ from typing import Literal
 
 from decision.quantities import duration_text
 from evidence.record import Record
-from evidence.results import Result, RolloutResult, SoakResult, TestSuiteResult
+from evidence.results import Result, RolloutResult, TestSuiteResult
+from evidence.soak_result import SoakResult
 from reports.formats import count, number, optional_percent, percent, plural
 from reports.part import Part
 

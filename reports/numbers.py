@@ -14,9 +14,9 @@ from evidence.results import (
     MonitoringResult,
     Result,
     RolloutResult,
-    SoakResult,
     TestSuiteResult,
 )
+from evidence.soak_result import SoakResult
 from reports.formats import count, minute, number, optional_ms, optional_percent, plural, short
 
 

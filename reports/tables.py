@@ -16,10 +16,10 @@ from evidence.results import (
     MonitoringResult,
     Result,
     RolloutResult,
-    SoakResult,
     StageResult,
     TestSuiteResult,
 )
+from evidence.soak_result import SoakResult
 from reports.formats import count, minute, number, optional_ms, optional_percent, percent, short
 from reports.part import Part
 

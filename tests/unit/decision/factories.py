@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from evidence.record import Record, Subject
-from evidence.results import DocumentationResult, Result, SoakResult, TestSuiteResult, Trend
+from evidence.results import DocumentationResult, Result, TestSuiteResult
+from evidence.soak_result import SoakResult, Trend
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 SUBJECT = "dirHash1:" + "a" * 64

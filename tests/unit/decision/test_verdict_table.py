@@ -16,7 +16,7 @@ from decision.decide import decide
 from decision.plan import Claim, Plan
 from decision.plan_file import read_plan
 from evidence.record import Record, Subject
-from evidence.results import SoakResult
+from evidence.soak_result import SoakResult
 from tests.unit.decision.acts import SIGNERS, waiver
 from tests.unit.decision.factories import NOW, PLAN, SUBJECT, make_record, soak_result, suite_result
 from tests.unit.reports.results import results

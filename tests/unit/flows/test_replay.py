@@ -21,7 +21,8 @@ from decision.collect import DocumentFile
 from decision.objectives import Stage
 from evidence.kinds import RESULTS
 from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
-from evidence.results import DrillResult, MonitoringResult, Result, SoakResult
+from evidence.results import DrillResult, MonitoringResult, Result
+from evidence.soak_result import SoakResult
 from expectations import runner
 from flows.replay import NOT_REPLAYED, OBSERVED, REPLAYS
 from loadtests import load, soak_folder, soak_result

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from evidence.prune import prune
-from evidence.results import SoakResult
+from evidence.soak_result import SoakResult
 from evidence.store import open_store
 from flows.authorization import pending
 from flows.nightly import record_earlier_night

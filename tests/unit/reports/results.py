@@ -8,7 +8,6 @@ from evidence.results import (
     ArmCounts,
     Check,
     ContractResult,
-    ControlResult,
     DataQualityResult,
     Document,
     DocumentationResult,
@@ -20,12 +19,10 @@ from evidence.results import (
     MonitoringResult,
     Result,
     RolloutResult,
-    SoakNight,
-    SoakResult,
     StageResult,
     TestSuiteResult,
-    Trend,
 )
+from evidence.soak_result import ControlResult, SoakNight, SoakResult, Trend
 
 
 def suite(tests: int, **changes: Any) -> TestSuiteResult:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evidence.results import Gap
+from evidence.soak_result import Gap
 from reports.charts import Bar, BarChart, Difference, DifferenceChart, LineChart, Series, TrendLine, charts_of
 from reports.plots import WIDTH, BarPlot, DifferencePlot, LinePlot, plot, ticks
 from tests.unit.reports.results import control, results, soak
