@@ -13,7 +13,6 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError
 
-from cli import analyze, authorize, evidence, plan, report, rollout, sign, soak, verify
 from processes.errors import GonogoError, Terminated, UsageError
 
 INTERNAL_ERROR = 70
@@ -28,23 +27,29 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # told in a line below
 )
-app.command(authorize.authorize)
-app.command(plan.app)
-app.command(soak.app)
-app.command(report.report)
-app.command(verify.verify)
-app.command(sign.request_approval, name="request")
-app.command(sign.approve_level, name="approve")
-app.command(sign.accept_act, name="accept")
-app.command(sign.waive_claim, name="waive")
-app.command(sign.revoke_act, name="revoke")
-app.command(evidence.app)
-app.command(rollout.app)
-app.command(analyze.app)
+# Named, not imported: a command waits only for what it needs itself, which is seldom SciPy and pandas.
+for _name, _path in {
+    "authorize": "cli.authorize:authorize",
+    "plan": "cli.plan:app",
+    "soak": "cli.soak:app",
+    "report": "cli.report:report",
+    "verify": "cli.verify:verify",
+    "request": "cli.sign:request_approval",
+    "approve": "cli.sign:approve_level",
+    "accept": "cli.sign:accept_act",
+    "waive": "cli.sign:waive_claim",
+    "revoke": "cli.sign:revoke_act",
+    "evidence": "cli.evidence:app",
+    "rollout": "cli.rollout:app",
+    "analyze": "cli.analyze:app",
+}.items():
+    app.command(_path, name=_name)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    if not arguments or set(arguments) & set(app.help_flags):
+        _import_commands(app)
     try:
         result = app(list(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -64,6 +69,13 @@ def run(arguments: Sequence[str]) -> int:
         print("gonogo: internal error; this is a defect of gonogo, not a verdict", file=sys.stderr)
         return INTERNAL_ERROR
     return result if isinstance(result, int) else 0
+
+
+def _import_commands(group: App) -> None:
+    """Import what is named only: what the list of commands says of each stands with its code."""
+    for name in group:
+        if not name.startswith("-"):
+            _import_commands(group[name])
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
