@@ -11,10 +11,8 @@ from circuitbreaker import CircuitBreaker
 
 from engines.conversation.memory import Context, Used
 from engines.conversation.prompt import ANSWER_TOKENS, Messages, prompt
-from engines.conversation.templates import template, write
+from engines.conversation.templates import write
 from engines.personas import Persona
-
-__all__ = ["Reason", "Text", "TextApi", "TextSource", "template"]
 
 DEADLINE_S = 2.0
 _ATTEMPT_S = 1.0

@@ -6,10 +6,10 @@ from engines.affinities import INTENT_AFFINITIES, PACE_AFFINITIES, TONE_AFFINITI
 from engines.conversation.memory import context_of
 from engines.conversation.templates import template
 from engines.personas import CHARACTERS, Persona, keyword_shares
-from engines.resonance_key import ResonanceKey, parse
-from engines.resonance_router import Routing, route
+from engines.resonance_key import parse
+from engines.resonance_router import Routing
 from engines.text_reading import read_key
-from engines.web.observability import ROUTER_LATENCY
+from engines.web.measured_router import routed
 from engines.web.persona_schemas import (
     BulkAnswer,
     BulkRequest,
@@ -49,13 +49,17 @@ def persona_routes() -> APIRouter:
     async def scenario(request: ScenarioRequest) -> ScenarioAnswer:
         shares = keyword_shares(request.scenario)
         method = "keywords" if shares else "resonance_router"
-        shares = shares or _routed(read_key(request.scenario)).scores
+        shares = shares or routed(read_key(request.scenario)).scores
         return ScenarioAnswer(
             recommended_persona=max(shares, key=lambda persona: shares[persona]),
             shares=shares,
             method=method,
             metadata={"user_provided_metadata": request.metadata},
         )
+
+    @routes.post("/process")
+    async def process(request: ProcessRequest) -> Processed:
+        return _processed(request)
 
     @routes.post("/bulk-process")
     async def bulk(request: BulkRequest) -> BulkAnswer:
@@ -68,7 +72,7 @@ def persona_routes() -> APIRouter:
     @routes.post("/chat/multi-persona")
     async def multi_persona(request: MultiPersonaRequest) -> MultiPersonaAnswer:
         key = read_key(request.user_input)
-        chosen = _concerned(request.user_input, _routed(key), at_least=2 if request.force_multi else 1)
+        chosen = _concerned(request.user_input, routed(key), at_least=2 if request.force_multi else 1)
         said = {persona: _text(persona, request.user_input) for persona in chosen}
         return MultiPersonaAnswer(
             content="\n\n".join(f"{persona}: {text}" for persona, text in said.items()),
@@ -80,7 +84,7 @@ def persona_routes() -> APIRouter:
 
     @routes.post("/chat")
     async def chat(request: ChatRequest) -> ChatAnswer:
-        routing = _routed(read_key(request.message))
+        routing = routed(read_key(request.message))
         return ChatAnswer(
             content=_text(routing.primary, request.message),
             persona_used=routing.primary,
@@ -114,7 +118,7 @@ def _concerned(message: str, routing: Routing, at_least: int) -> list[Persona]:
 
 def _processed(request: ProcessRequest) -> Processed:
     key = parse(request.resonance_key).key if request.resonance_key else read_key(request.user_input)
-    routing = _routed(key)
+    routing = routed(key)
     return Processed(
         content=_text(routing.primary, request.user_input),
         persona_used=routing.primary,
@@ -132,8 +136,3 @@ def _processed(request: ProcessRequest) -> Processed:
 
 def _text(persona: Persona, message: str) -> str:
     return template(persona, context_of((), message), message)
-
-
-def _routed(key: ResonanceKey) -> Routing:
-    with ROUTER_LATENCY.time():
-        return route(key)

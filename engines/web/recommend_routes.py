@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
 
-from engines.conversation.memory import context_of
-from engines.conversation.text_source import template
 from engines.faults import Faults
 from engines.personas import Persona
 from engines.recommendation.bounded import Bounded
@@ -18,9 +16,10 @@ from engines.recommendation.feedback_store import AlreadyRated
 from engines.recommendation.receipts import SECRET_BYTES, Receipt, issue, read
 from engines.recommendation.training import Training, TrainingInProgress
 from engines.resonance_key import ParsedKey, ResonanceKey, parse, parse_parts
-from engines.resonance_router import Routing, route
+from engines.resonance_router import Routing
 from engines.text_reading import read_key
-from engines.web.observability import RECOMMENDATION_LATENCY, ROUTER_LATENCY
+from engines.web.measured_router import routed
+from engines.web.observability import RECOMMENDATION_LATENCY
 from engines.web.problems import documented
 from engines.web.schemas import (
     Choice,
@@ -30,8 +29,6 @@ from engines.web.schemas import (
     FeedbackTaken,
     History,
     Past,
-    Processed,
-    ProcessRequest,
     Ranked,
     Recommended,
     RecommendRequest,
@@ -70,7 +67,7 @@ class Recommender:
             scores = ((Persona.LUA, 0.82), (Persona.ELRO, 0.7), (Persona.RIRI, 0.65), (Persona.NANA, 0.6))
             return Recommendation(scores, 0.82, dict.fromkeys(Persona, "constant"), False, "constant", "constant")
         if self.training is None:
-            return _by_router(_routed(key))
+            return _by_router(routed(key.key))
         with RECOMMENDATION_LATENCY.time():
             return self.training.ensemble.recommend(user_id, query, key.key)
 
@@ -98,11 +95,6 @@ async def _learn(training: Training, request: FeedbackRequest, made: Receipt) ->
     )
     if number is not None:
         training.ensemble.learn(request.user_id, Feedback(number, made.persona, rating))
-
-
-def _routed(key: ParsedKey) -> Routing:
-    with ROUTER_LATENCY.time():
-        return route(key.key)
 
 
 def _by_router(routing: Routing) -> Recommendation:
@@ -153,7 +145,7 @@ def recommend_routes(source: Recommender) -> APIRouter:
     @routes.post("/recommend/compare")
     async def compare(request: CompareRequest) -> Compared:
         key = ParsedKey(read_key(request.query))
-        new, old = source.recommend(request.user_id, request.query, key), _routed(key)
+        new, old = source.recommend(request.user_id, request.query, key), routed(key.key)
         legacy = Choice(persona=old.primary, confidence=old.confidence, method="resonance_router")
         comparison: dict[str, Any] = {}
         if request.include_legacy:
@@ -210,24 +202,5 @@ def recommend_routes(source: Recommender) -> APIRouter:
             for made in source.history.get(user_id) or ()
         ]
         return History(user_id=user_id, recommendations=past)
-
-    @routes.post("/process")
-    async def process(request: ProcessRequest) -> Processed:
-        key = parse(request.resonance_key) if request.resonance_key else ParsedKey(read_key(request.user_input))
-        routing = _routed(key)
-        content = template(routing.primary, context_of((), request.user_input), request.user_input)
-        return Processed(
-            content=content,
-            persona_used=routing.primary,
-            resonance_key=str(routing.key),
-            confidence=routing.confidence,
-            routing={
-                "primary": routing.primary,
-                "secondary": routing.ranking[1][0],
-                "scores": routing.scores,
-                "reasoning": routing.reasoning,
-            },
-            metadata={"text_source": "template", "user_provided_metadata": request.metadata},
-        )
 
     return routes
