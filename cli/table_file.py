@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from processes.errors import InputError
+from processes.errors import InputError, first_line
 
 _NOTHING = ("", "na", "n/a", "nan", "null", "none")
 _TRUTH = {"true": "1", "false": "0"}
@@ -28,7 +28,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 text") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
-        raise InputError(f"{path}: is no table: {str(error).splitlines()[0].strip()}") from error
+        raise InputError(f"{path}: is no table: {first_line(error).strip()}") from error
     return table.rename(columns=str.strip)
 
 

@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from decision.plan import BrokenReferences, Plan
-from processes.errors import UsageError
+from processes.errors import UsageError, first_line
 
 
 class PlanError(UsageError):
@@ -86,7 +86,7 @@ def _document(content: bytes, path: Path) -> CommentedMap:
     except YAMLError as error:
         raise PlanError(f"{path}: is no valid YAML: {error}") from error
     except (ValueError, RecursionError) as error:  # a date that is none, a number too long, too deep a nesting
-        raise PlanError(f"{path}: holds a value that cannot be read: {str(error).splitlines()[0]}") from error
+        raise PlanError(f"{path}: holds a value that cannot be read: {first_line(error)}") from error
     if not isinstance(document, CommentedMap):
         raise PlanError(f"{path}:1: expected a mapping with the keys version, release, subject, …")
     return document

@@ -25,7 +25,7 @@ from evidence.record import Record
 from evidence.store import EvidenceStore, read_envelope, stated_kind
 from flows.authorization import Conclusion
 from flows.earlier import earlier_records
-from processes.errors import IntegrityError, UsageError
+from processes.errors import IntegrityError, UsageError, first_line
 from reports.render import render_html, render_json, render_text
 from reports.run_facts import RunFacts
 from reports.view import build_view
@@ -85,9 +85,7 @@ def verify_bundle(content: bytes, trusted: tuple[Signer, ...] | None = None) -> 
         signers = _signers(bundle, plan_file)
         records, earlier = _records(bundle, "records"), _records(bundle, "earlier")
     except (ValidationError, UnicodeDecodeError) as error:
-        raise IntegrityError(
-            f"it does not say what its decision was made from: {str(error).splitlines()[0]}"
-        ) from error
+        raise IntegrityError(f"it does not say what its decision was made from: {first_line(error)}") from error
     if not records:
         raise IntegrityError("it holds no record: nothing is shown by it")
     _one_subject(bundle, plan_file, facts, records, earlier)

@@ -20,7 +20,7 @@ from flows.progress import report_progress
 from flows.rollout import rollout
 from flows.soak import soak
 from flows.validate import validate
-from processes.errors import GonogoError
+from processes.errors import GonogoError, first_line
 from processes.supervised import interrupt_other_threads
 
 _FLOW_OF: dict[str, Callable[..., str]] = {
@@ -52,7 +52,7 @@ def collect(
         try:
             _FLOW_OF[kinds[name]](plan=plan, collect=name, profile=profile, home=home)
         except GonogoError as error:
-            failures[name] = str(error).splitlines()[0]
+            failures[name] = first_line(error)
             report_progress(name, 1.0, f"errored: {failures[name]}")
 
     # Each synchronous flow run waits about 1 s for its heartbeat thread; these are watched by this process instead.

@@ -13,7 +13,7 @@ from flows.measuring import Step
 from loadtests.soak_folder import WINDOWS, Material
 from loadtests.soak_night import read_night
 from loadtests.soak_nights import OWN, EarlierNight, EarlierNights, UncountedNight, material_of
-from processes.errors import CollectError, IntegrityError, UnrecordedError
+from processes.errors import CollectError, IntegrityError, UnrecordedError, first_line
 
 
 def earlier_nights(step: Step[SoakCollect], store: EvidenceStore) -> EarlierNights:
@@ -41,7 +41,7 @@ def earlier_nights(step: Step[SoakCollect], store: EvidenceStore) -> EarlierNigh
             try:
                 counted.append((record, EarlierNight(record.record_id, _own_material(record, store, control=control))))
             except (CollectError, IntegrityError, UnrecordedError) as error:
-                why = f"not to be read: {str(error).splitlines()[0]}"
+                why = f"not to be read: {first_line(error)}"
                 uncounted.append(UncountedNight(record.record_id, why, failed=record.outcome == "failed"))
     return EarlierNights([night for _, night in sorted(counted, key=lambda entry: entry[0].finished_at)], uncounted)
 

@@ -24,7 +24,7 @@ from flows.publishing import publish
 from flows.reporting import decide_and_record
 from flows.run_log import progress_in_the_log
 from flows.soaking import record_unfinished, soak_step
-from processes.errors import GonogoError
+from processes.errors import GonogoError, first_line
 
 EVERY_NIGHT = frozenset({"data-quality", "test-suite", "soak"})
 """Kinds that are measured although their evidence is fresh: data checks, regression suites, and the soak."""
@@ -78,7 +78,7 @@ def record_earlier_night(plan_file: PlanFile, tonight: Sequence[str], *, profile
             try:
                 record_unfinished(soak_step(plan_file.path, name, profile, home))
             except GonogoError as error:
-                failures[name] = str(error).splitlines()[0]
+                failures[name] = first_line(error)
                 report_progress(name, 1.0, f"errored: {failures[name]}")
     return failures
 

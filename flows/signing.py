@@ -26,7 +26,7 @@ from evidence.record import Record, Subject
 from evidence.statement import build_statement
 from evidence.store import EvidenceStore, read_act
 from flows.authorization import conclude
-from processes.errors import IntegrityError, UsageError
+from processes.errors import IntegrityError, UsageError, first_line
 
 _ROOT_PREFIX_AT_LEAST = 32
 
@@ -193,7 +193,7 @@ def _act_in(envelope: bytes, plan_file: PlanFile) -> Record:
     try:
         act = read_act(envelope)
     except IntegrityError as error:
-        raise UsageError(f"this is nothing that a person signed: it {str(error).splitlines()[0]}") from error
+        raise UsageError(f"this is nothing that a person signed: it {first_line(error)}") from error
     if (act.subject.name, act.subject.version, act.subject.digest) != (subject.name, subject.version, subject.digest):
         raise UsageError(f"this was signed for another subject: {act.subject.digest[:21]}, not {subject.digest[:21]}")
     assert isinstance(act.result, Act)

@@ -30,7 +30,7 @@ from loadtests.soak_run import SEED_OF_SEGMENT, Soak
 from loadtests.soak_status import SoakStatus, status_of
 from loadtests.soak_stop import ask_to_stop, user
 from processes.clocks import read_clocks
-from processes.errors import CollectError, GonogoError, UsageError
+from processes.errors import CollectError, GonogoError, UsageError, first_line
 from processes.lock import holder_of, holding
 from processes.target import Target
 from processes.wait import wait_for
@@ -232,7 +232,7 @@ def _record(step: SoakStep) -> Record:
             store.ledger.close()
     except (GonogoError, OSError) as error:
         raise CollectError(
-            f"the soak is finished and not recorded: {str(error).splitlines()[0]}; it is kept in {step.work_dir}, "
+            f"the soak is finished and not recorded: {first_line(error)}; it is kept in {step.work_dir}, "
             "and gonogo soak resume records it"
         ) from error
     shutil.rmtree(step.work_dir)
@@ -270,7 +270,7 @@ def _fresh(step: SoakStep, profile: str) -> Record | None:
         finally:
             store.ledger.close()
     except GonogoError as error:
-        report_progress(step.name, None, f"starts without the ledger: {str(error).splitlines()[0]}")
+        report_progress(step.name, None, f"starts without the ledger: {first_line(error)}")
         return None
     return next((record for record in fresh if record.collector == step.name), None)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from loadtests.generator import Generator, Load, life_watch, starting
 from loadtests.soak_folder import generator_name
 from loadtests.soak_run import Run
-from processes.errors import CollectError, ProcessError
+from processes.errors import CollectError, ProcessError, first_line
 
 
 @dataclass
@@ -33,7 +33,7 @@ class ControlLoad:
         try:
             generator = beside.enter_context(starting(load, run.soak.folder, name=name))
         except ProcessError as error:
-            self._ended("the control's load generator did not begin", str(error).splitlines()[0])
+            self._ended("the control's load generator did not begin", first_line(error))
             return
         self._running = _Running(generator, beside, life_watch(generator.heartbeat_file), time.monotonic())
 
@@ -49,7 +49,7 @@ class ControlLoad:
                 self._run.log("control-placed", segment=self._segment)
         except CollectError as error:
             self.leave()
-            self._ended("the control's load generator did not begin", str(error).splitlines()[0])
+            self._ended("the control's load generator did not begin", first_line(error))
             return
         if not process.running():
             code = process.wait(1.0)

@@ -24,7 +24,7 @@ from loadtests.soak_stop import asked_to_stop, user
 from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import timeline_of
 from processes.clocks import read_clocks
-from processes.errors import CollectError, GonogoError, ProcessError, Terminated
+from processes.errors import CollectError, GonogoError, ProcessError, Terminated, first_line
 from processes.target import Target
 from processes.wait import wait_for
 
@@ -132,14 +132,14 @@ def _ready(run: Run, targets: SoakedTargets) -> bool:
         if not lived_before:
             raise
         run.log("target-ended", role="target", alive_s=None)
-        run.soak.tell(None, f"the target did not become ready: {_line(error)}")
+        run.soak.tell(None, f"the target did not become ready: {first_line(error)}")
         return False
     if run.soak.soaking.control is not None:
         try:
             targets.running("control")
         except ProcessError as error:
             run.log("target-ended", role="control", alive_s=None)
-            run.soak.tell(None, f"the control did not become ready: {_line(error)}")
+            run.soak.tell(None, f"the control did not become ready: {first_line(error)}")
     return True
 
 
@@ -214,7 +214,7 @@ def _leaving_word(run: Run) -> Iterator[None]:
         run.log("runner-ended", why=STOPPED)
         raise
     except Exception as error:
-        why = _line(error) if isinstance(error, GonogoError) else type(error).__name__
+        why = first_line(error) if isinstance(error, GonogoError) else type(error).__name__
         run.log("runner-ended", why=f"the runner ended: {why}")
         raise
     except BaseException:  # what an orchestrator raises when its run is cancelled
@@ -260,7 +260,3 @@ def _wait_for_predecessors(folder: Path, entries: list[Entry]) -> None:
 def _of_this_runner(run: Run) -> list[Entry]:
     began = max(i for i, e in enumerate(run.entries) if e.event == "runner-began")
     return run.entries[began:]
-
-
-def _line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -20,7 +20,7 @@ from loadtests.soak_targets import SoakedTargets
 from loadtests.soak_timeline import clock_moved, timeline_of
 from loadtests.windows import Window
 from processes.clocks import read_clocks
-from processes.errors import CollectError, ProcessError
+from processes.errors import CollectError, ProcessError, first_line
 from processes.target import Target
 from processes.wait import wait_for
 
@@ -103,7 +103,7 @@ def _wait(generator: Generator, watch: "_Watch") -> tuple[str | None, str]:
         generator.wait(every_s=_TICK_S, tell=watch.go_on)
     except CollectError as error:
         if generator.process.running():
-            return str(error).splitlines()[0], ""
+            return first_line(error), ""
         return f"the load generator ended with {generator.process.wait(1.0)}", error_line(
             generator.process.last_lines(_ERROR_WITHIN_LINES)
         )

@@ -41,3 +41,8 @@ class Terminated(KeyboardInterrupt):
 
 class UnrecordedError(GonogoError):
     """A record does not hold what its result was computed from: it can be verified, and not replayed."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its name when it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
