@@ -31,7 +31,7 @@ from collectors.http_requests import (
     value_at,
 )
 from collectors.openapi import Conformity, conformity, operations_of
-from evidence.measurement import AttachmentContent, LeftOut, Measurement, Outcome
+from evidence.measurement import AttachmentContent, LeftOut, Measurement, outcome_of_checks
 from evidence.record import Record
 from evidence.replay import Attached, Recomputed, attached, attached_json
 from evidence.results import Check, ContractResult
@@ -71,7 +71,7 @@ def check_contract(target: Target, checks: Sequence[Mapping[str, Any]]) -> Measu
     result, left_out = result_of(attachments)
     return Measurement(
         result=result,
-        outcome=_outcome(result),
+        outcome=outcome_of_checks(result),
         summary=f"{result.passed} of {result.checks} contract checks of {target.name} hold "
         f"({result.requests} requests)",
         started_at=started_at,
@@ -109,11 +109,7 @@ def result_of(attachments: Attached) -> tuple[ContractResult, list[LeftOut]]:
 def replay_contract(_record: Record, attachments: Attached) -> Recomputed:
     """Result and outcome of a contract again. Raises UnrecordedError and IntegrityError."""
     result, _ = result_of(attachments)
-    return Recomputed(result, _outcome(result))
-
-
-def _outcome(result: ContractResult) -> Outcome:
-    return "failed" if result.failed else "passed"
+    return Recomputed(result, outcome_of_checks(result))
 
 
 def _checked(declared: Sequence[ContractCheck], conversation: Conversation) -> tuple[list[Check], list[LeftOut]]:

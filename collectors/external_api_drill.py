@@ -27,7 +27,7 @@ from collectors.http_requests import (
     shown,
     value_at,
 )
-from evidence.measurement import AttachmentContent, Measurement, Outcome
+from evidence.measurement import AttachmentContent, Measurement, outcome_of_checks
 from evidence.record import Record
 from evidence.replay import Attached, Recomputed, attached, attached_json
 from evidence.results import Check, DrillResult
@@ -122,7 +122,7 @@ def drill_external_api(
     result = result_of(attachments)
     return Measurement(
         result=result,
-        outcome=_outcome(result),
+        outcome=outcome_of_checks(result),
         summary=f"external API {', '.join(dict.fromkeys(faults))}: {result.requests - result.errors} of "
         f"{result.requests} requests answered within {answer_within_ms:.0f} ms, "
         f"{result.passed} of {len(result.steps)} checks hold",
@@ -164,11 +164,7 @@ def result_of(attachments: Attached) -> DrillResult:
 def replay_external_api(_record: Record, attachments: Attached) -> Recomputed:
     """Result and outcome of the drill again. Raises UnrecordedError and IntegrityError."""
     result = result_of(attachments)
-    return Recomputed(result, _outcome(result))
-
-
-def _outcome(result: DrillResult) -> Outcome:
-    return "failed" if result.failed else "passed"
+    return Recomputed(result, outcome_of_checks(result))
 
 
 def _lines(legs: Sequence[_Leg]) -> Iterator[str]:

@@ -13,7 +13,6 @@ Correction = Literal["holm", "benjamini-hochberg"]
 
 Alpha = Annotated[Share, Field(gt=0, lt=0.5)]
 Power = Annotated[Share, Field(ge=0.5, lt=1)]
-Treated = Annotated[Share, Field(gt=0, lt=1)]
 
 
 class AbMetric(BaseModel):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from evidence.kinds import KIND_OF
-from evidence.results import Result
+from evidence.results import ContractResult, DrillResult, Result
 
 Outcome = Literal["passed", "failed", "inconclusive", "errored"]
 """passed and failed speak of the collector's own checks; inconclusive: too little was seen; errored: nothing valid."""
@@ -48,3 +48,8 @@ class Measurement:
     def kind(self) -> str:
         """The kind of evidence, from the type of the result."""
         return KIND_OF[type(self.result)]
+
+
+def outcome_of_checks(result: ContractResult | DrillResult) -> Outcome:
+    """The outcome of what is made of checks: one that failed fails all of it."""
+    return "failed" if result.failed else "passed"

@@ -14,11 +14,14 @@ def earlier_records(plan: Plan, subject: Subject, store: EvidenceStore) -> tuple
     again. A record that does not verify, or whose content retention removed, shows nothing and is left out.
     """
     found: dict[str, list[Record]] = {}
-    collectors = {metric.collector for metric in tracked(plan)}
-    own = (row.sequence for row in store.ledger.rows(subject=subject.digest) if row.collector in collectors)
-    last = max(own, default=None)
-    for row in store.ledger.newest(collectors):
-        if row.subject == subject.digest or row.envelope is None or (last is not None and row.sequence > last):
+    own_seen = False
+    for row in store.ledger.newest({metric.collector for metric in tracked(plan)}):
+        if row.subject == subject.digest:
+            if not own_seen:
+                found.clear()  # rows come newest first: these were measured later than anything of this subject
+            own_seen = True
+            continue
+        if row.envelope is None:
             continue
         if row.subject not in found and len(found) == SUBJECTS - 1:
             continue

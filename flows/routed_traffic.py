@@ -1,7 +1,7 @@
 """Both targets behind the plan's router, under live traffic: where rollouts and rollbacks are rehearsed."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,17 +63,7 @@ def routed_traffic(
                 work_dir=step.work_dir,
             )
         )
-        running = stack.enter_context(
-            traffic(
-                router.url,
-                locustfile=step.plan_file.resolve(load.users),
-                journey=load.journey,
-                rate_per_s=load.rate_per_s,
-                seed=_SEED,
-                work_dir=step.work_dir,
-                longest_s=longest_s,
-            )
-        )
+        running = stack.enter_context(_traffic_to(router.url, step, load, longest_s))
         yield Routed(router, running, stable, candidate)
 
 
@@ -92,18 +82,22 @@ def kept_traffic(
                 work_dir=step.work_dir,
             )
         )
-        running = stack.enter_context(
-            traffic(
-                kept.url,
-                locustfile=step.plan_file.resolve(load.users),
-                journey=load.journey,
-                rate_per_s=load.rate_per_s,
-                seed=_SEED,
-                work_dir=step.work_dir,
-                longest_s=longest_s,
-            )
-        )
+        running = stack.enter_context(_traffic_to(kept.url, step, load, longest_s))
         yield kept, running
+
+
+def _traffic_to(
+    url: str, step: Step[DrillCollect] | Step[RolloutCollect], load: TrafficSpec, longest_s: float
+) -> AbstractContextManager[Traffic]:
+    return traffic(
+        url,
+        locustfile=step.plan_file.resolve(load.users),
+        journey=load.journey,
+        rate_per_s=load.rate_per_s,
+        seed=_SEED,
+        work_dir=step.work_dir,
+        longest_s=longest_s,
+    )
 
 
 def rehearse_plan(step: Step[DrillCollect] | Step[RolloutCollect], routed: Routed, *, timeout_s: float) -> Measurement:

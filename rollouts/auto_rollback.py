@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evidence.measurement import Measurement, Outcome
+from evidence.measurement import Measurement, outcome_of_checks
 from evidence.record import Record
 from evidence.replay import Attached, Recomputed, text
 from evidence.results import Check, DrillResult, RolloutResult
@@ -23,7 +23,7 @@ def judge_auto_rollback(rollout: Measurement, env: Mapping[str, str]) -> Measure
     return replace(
         rollout,
         result=drill,
-        outcome=_outcome(drill),
+        outcome=outcome_of_checks(drill),
         summary=f"candidate with {fault}: {result.outcome}{shown}; {result.users_exposed} users were exposed",
         parameters={**rollout.parameters, "fault": fault},
     )
@@ -65,8 +65,4 @@ def drill_of(result: RolloutResult) -> DrillResult:
 def replay_auto_rollback(record: Record, attachments: Attached) -> Recomputed:
     """Result and outcome of the drill again, from the rollout behind it. Raises UnrecordedError and IntegrityError."""
     drill = drill_of(rollout_of(attachments, text(record, "router")))
-    return Recomputed(drill, _outcome(drill))
-
-
-def _outcome(drill: DrillResult) -> Outcome:
-    return "failed" if drill.failed else "passed"
+    return Recomputed(drill, outcome_of_checks(drill))

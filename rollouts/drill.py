@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from evidence.measurement import AttachmentContent, Measurement, Outcome
+from evidence.measurement import AttachmentContent, Measurement, outcome_of_checks
 from evidence.record import Record
 from evidence.replay import Attached, Recomputed, attached, attached_json
 from evidence.results import Check, DrillResult
@@ -58,9 +58,9 @@ def rehearse_rollback(
     result = drill_of(material)
     return Measurement(
         result=result,
-        outcome=_outcome(result),
-        summary=f"rollback in {_text(result.recovery_ms)}, "
-        f"lease lapses in {_text(_lapse_ms(unwatched, renewed_at_s))}, {result.errors} requests failed",
+        outcome=outcome_of_checks(result),
+        summary=f"rollback in {ms_text(result.recovery_ms)}, "
+        f"lease lapses in {ms_text(_lapse_ms(unwatched, renewed_at_s))}, {result.errors} requests failed",
         started_at=started_at,
         finished_at=datetime.now(UTC),
         tools={router.kind: router.version},
@@ -87,7 +87,7 @@ def drill_of(attachments: Attached) -> DrillResult:
         Check(
             name="a rollback takes all requests to stable",
             passed=ms is not None and late == 0,
-            observed=f"all went to stable {_text(ms)} after it; {late} of {len(afterwards)} later ones did not",
+            observed=f"all went to stable {ms_text(ms)} after it; {late} of {len(afterwards)} later ones did not",
         ),
         Check(
             name="no request fails while shares change",
@@ -97,7 +97,7 @@ def drill_of(attachments: Attached) -> DrillResult:
         Check(
             name="when nobody watches, all requests go to stable by themselves",
             passed=lapsed_ms is not None and lapsed_ms <= LAPSE_AT_MOST_MS,
-            observed=f"the last canary request started {_text(lapsed_ms)} after the last renewal of the lease",
+            observed=f"the last canary request started {ms_text(lapsed_ms)} after the last renewal of the lease",
         ),
     ]
     passed = sum(step.passed for step in steps)
@@ -115,11 +115,7 @@ def drill_of(attachments: Attached) -> DrillResult:
 def replay_rollback(_record: Record, attachments: Attached) -> Recomputed:
     """Result and outcome of the drill again. Raises UnrecordedError."""
     result = drill_of(attachments)
-    return Recomputed(result, _outcome(result))
-
-
-def _outcome(result: DrillResult) -> Outcome:
-    return "failed" if result.failed else "passed"
+    return Recomputed(result, outcome_of_checks(result))
 
 
 def _lapse_ms(unwatched: Sequence[RequestSample], renewed_at_s: float) -> float | None:
@@ -129,7 +125,8 @@ def _lapse_ms(unwatched: Sequence[RequestSample], renewed_at_s: float) -> float 
     return (last - renewed_at_s) * 1000 if still else None
 
 
-def _text(ms: float | None) -> str:
+def ms_text(ms: float | None) -> str:
+    """Milliseconds in words."""
     return "(not measured)" if ms is None else f"{ms:.1f} ms"
 
 

@@ -10,7 +10,7 @@ from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evidence.measurement import AttachmentContent, Measurement, Outcome
+from evidence.measurement import AttachmentContent, Measurement, outcome_of_checks
 from evidence.record import Record
 from evidence.replay import Attached, Recomputed, attached, attached_json
 from evidence.results import Check, DrillResult
@@ -19,6 +19,7 @@ from processes.supervised import supervised
 from processes.wait import wait_for
 from rollouts.asking import Asked, asking
 from rollouts.assignment import SLOTS
+from rollouts.drill import ms_text
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.kept_router import ROOT, KeptRouter
 from rollouts.lease import LEASE_S
@@ -61,7 +62,7 @@ def rehearse_lease_lapse(
         _TIMES: json.dumps({"killed_at_s": killed_at_s}).encode(),
     }
     result = lease_lapse_of(material)
-    summary = f"all on stable {_text(result.recovery_ms)} after the controller was killed"
+    summary = f"all on stable {ms_text(result.recovery_ms)} after the controller was killed"
     return _measurement(result, summary, started_at, kept, material)
 
 
@@ -84,7 +85,7 @@ def lease_lapse_of(attachments: Attached) -> DrillResult:
         Check(
             name="when the controller is killed, all requests go to stable by themselves",
             passed=ms is not None and ms <= LAPSE_AT_MOST_MS,
-            observed=f"the last canary request began {_text(ms)} after the kill; {after} went to stable since",
+            observed=f"the last canary request began {ms_text(ms)} after the kill; {after} went to stable since",
         ),
         Check(
             name="no request fails meanwhile", passed=failed == 0, observed=f"{failed} of {requests} requests failed"
@@ -119,7 +120,7 @@ def rehearse_router_restart(
         _TIMES: json.dumps(times).encode(),
     }
     result = router_restart_of(material)
-    summary = f"users answered again {_text(result.recovery_ms)} after the router was killed, {result.errors} failed"
+    summary = f"users answered again {ms_text(result.recovery_ms)} after the router was killed, {result.errors} failed"
     return _measurement(result, summary, started_at, kept, material)
 
 
@@ -168,13 +169,13 @@ def router_restart_of(attachments: Attached) -> DrillResult:
 def replay_lease_lapse(_record: Record, attachments: Attached) -> Recomputed:
     """Result and outcome of the drill again. Raises UnrecordedError."""
     result = lease_lapse_of(attachments)
-    return Recomputed(result, _outcome(result))
+    return Recomputed(result, outcome_of_checks(result))
 
 
 def replay_router_restart(_record: Record, attachments: Attached) -> Recomputed:
     """Result and outcome of the drill again. Raises UnrecordedError."""
     result = router_restart_of(attachments)
-    return Recomputed(result, _outcome(result))
+    return Recomputed(result, outcome_of_checks(result))
 
 
 def _as_the_journal_says(kept: KeptRouter) -> float:
@@ -203,7 +204,7 @@ def _measurement(
     media_types = {_REQUESTS: "application/vnd.apache.parquet"}
     return Measurement(
         result=result,
-        outcome=_outcome(result),
+        outcome=outcome_of_checks(result),
         summary=summary,
         started_at=started_at,
         finished_at=datetime.now(UTC),
@@ -227,14 +228,6 @@ def _result(drill: str, steps: list[Check], ms: float | None, requests: int, err
         requests=requests,
         errors=errors,
     )
-
-
-def _outcome(result: DrillResult) -> Outcome:
-    return "failed" if result.failed else "passed"
-
-
-def _text(ms: float | None) -> str:
-    return "(not measured)" if ms is None else f"{ms:.1f} ms"
 
 
 class _Log:

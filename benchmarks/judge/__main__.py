@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from math import inf, log
 
 import numpy as np
-from scipy import stats
 
+from benchmarks.bounds import upper_bound
 from benchmarks.judge.others import Counter, avi_counts, kayenta
 from benchmarks.judge.rollout import BUDGET, PLANS, SHARES, alpha_of, first_alarm, frozen_alone
 from benchmarks.judge.streams import STAGE_S, Random, Stream, stream
 from rollouts.judge import Requests, judge
+from rollouts.two_sample import growth_of_limit
 
 RUNS = 300
 """Rollouts of each error rate; two thirds of that for each kind of harm."""
@@ -166,11 +167,6 @@ def frozen_alones(rate: float, runs: int, loaded: bool) -> int:
     return count
 
 
-def upper_bound(wrong: int, runs: int) -> float:
-    """The 95 % bound of Clopper and Pearson on a share of which ``wrong`` of ``runs`` were seen."""
-    return float(stats.beta.ppf(0.95, wrong + 1, runs - wrong)) if wrong < runs else 1.0
-
-
 def print_false(false: dict[float, dict[str, list[int]]], runs: int) -> None:
     print(f"\nRollouts of an equal canary that are rolled back ({runs} of each error rate, under load)")
     print("in brackets: the 95 % bound of Clopper and Pearson; then the first alarms at 5, 20 and 50 %")
@@ -215,10 +211,6 @@ def told(found: Found, runs: int) -> str:
     return f"{len(in_time) / runs:.0%} ({'never' if median == inf else f'{median:.0f}'})"
 
 
-def divergence(rate: float, null: float) -> float:
-    return rate * log(rate / null) + (1 - rate) * log((1 - rate) / (1 - null))
-
-
 def claim_of_false(name: str, false: dict[float, dict[str, list[int]]], runs: int) -> bool:
     worst, rate = max((sum(count[name]), rate) for rate, count in false.items())
     return tell(
@@ -236,7 +228,7 @@ def claims_of_delay(found: dict[str, Found]) -> Iterable[bool]:
     alpha = alpha_of(1)
     for name, margin in zip(JUDGES, (0.005, 0.0), strict=True):
         median = statistics.median(found[name].requests)
-        limit, to_margin = (log(1 / alpha) / divergence(0.06, null) for null in (0.01, 0.01 + margin))
+        limit, to_margin = (log(1 / alpha) / growth_of_limit(0.06, null) for null in (0.01, 0.01 + margin))
         yield tell(
             median <= MOST_TIMES_LIMIT * limit,
             f"{name}: 1->6 % at 5 % found after {median:.0f} canary requests (median), {median / limit:.2f} times "

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import stats
 
+from benchmarks.bounds import upper_bound
 from benchmarks.leaks import beside, families, held_out, leaking
 from benchmarks.leaks.parts import Array, Random, long_hours, short_hours
 from benchmarks.leaks.usual import USUAL, careful_sen
@@ -125,14 +125,10 @@ def of_pair(pair: beside.Pair, runs: int) -> Cell:
         values, control = pair(seeded(pair.__name__, number), hours)
         limit = leaking.LIMIT_PER_DAY
         verdicts[judge_trend(hours, values, limit_per_day=limit, control=(hours, control)).verdict] += 1
-        verdicts["leaking alone"] += judge_trend(hours, values, limit_per_day=limit).verdict == "leaking"
-        verdicts["stable alone"] += judge_trend(hours, values, limit_per_day=limit).verdict == "stable"
+        alone = judge_trend(hours, values, limit_per_day=limit).verdict
+        verdicts["leaking alone"] += alone == "leaking"
+        verdicts["stable alone"] += alone == "stable"
     return Cell(pair.__name__, runs, verdicts, 0, Counter())
-
-
-def upper_bound(wrong: int, runs: int) -> float:
-    """The 95 % bound of Clopper and Pearson on a share of which ``wrong`` of ``runs`` were seen."""
-    return float(stats.beta.ppf(0.95, wrong + 1, runs - wrong)) if wrong < runs else 1.0
 
 
 def print_healthy(title: str, cells: Sequence[Cell]) -> None:

@@ -2,7 +2,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.leaks.__main__ import MOST_WRONG, Cell, upper_bound, worst
+from benchmarks.bounds import upper_bound
+from benchmarks.leaks.__main__ import MOST_WRONG, Cell, worst
 
 
 def cell(name, wrong, runs):
