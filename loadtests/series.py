@@ -60,15 +60,15 @@ def make_series(hours: Sequence[float] | Array, values: Sequence[float] | Array)
     """Bring samples into one order, say what was wrong with them, and measure the coverage.
 
     Samples count in the order in which they were taken: where the clock was set back a little, all later times are
-    moved forward so that they follow at the usual distance. Rows without a usable number are not covered.
-    Raises ValueError when the two sequences differ in length.
+    moved forward so that they follow at the usual distance. Rows without a usable number are not covered;
+    why one is missing (NaN) is the reader's to say. Raises ValueError when the two sequences differ in length.
     """
     at, series = np.asarray(hours, dtype=float), np.asarray(values, dtype=float)
     if at.shape != series.shape or at.ndim != 1:
         raise ValueError(f"{at.shape} times for {series.shape} values")
     timed = np.abs(at) < _LATEST_HOUR  # false for NaN
-    bad = int(np.sum(~(timed & (np.abs(series) < _LARGEST_VALUE))))
-    notes = [f"{bad} samples are no usable numbers and were left out"] if bad else []
+    huge = int(np.sum((np.abs(at) >= _LATEST_HOUR) | (np.abs(series) >= _LARGEST_VALUE)))
+    notes = [f"{huge} samples are too large to be used and were left out"] if huge else []
     untimed = 1 - float(timed.mean()) if len(at) else 0.0
     at, series = at[timed], series[timed]
     if len(at) > 1 and bool(np.all(np.diff(at) <= 0)) and at[0] > at[-1]:

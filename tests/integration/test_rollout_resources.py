@@ -62,7 +62,7 @@ def test_metrics_that_fail_freeze_the_rollout_after_three_windows_and_it_goes_on
 ) -> None:
     candidate = Candidate()
     with candidate.serving() as url:
-        started = SimpleNamespace(metrics_path="/metrics", router=SimpleNamespace(candidate=url))
+        started = SimpleNamespace(metrics_path="/metrics", router=SimpleNamespace(candidate_url=url))
         read = resources_of_candidate(started)  # type: ignore[arg-type]
         simulation = Simulation(tmp_path, spec_of(STAGES, watch="5m"), resources=lambda _: read())
         for minute in range(3):
