@@ -134,4 +134,4 @@ class Simulation:
 
 def spec_of(stages: list[dict[str, Any]] | None = None, **more: Any) -> RolloutSpec:
     parsed = tuple(Stage.model_validate(stage) for stage in (stages or STAGES))
-    return RolloutSpec.model_validate({"stages": parsed, **more})
+    return RolloutSpec.model_validate({"stages": parsed, "memory_limit": "512MB", **more})
