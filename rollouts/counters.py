@@ -189,6 +189,14 @@ def totals_of(kept: Kept, arm: Arm) -> tuple[int, int]:
     return len(mine), sum(request.is_error for request in mine)
 
 
+def fewest_of_canary(kept: Kept) -> int:
+    """How many canary requests there were, or events of a metric of the plan's own where there were fewer of those."""
+    if readings := readings_in(kept):
+        counted = increases(readings)[:, 1].sum(axis=0)
+        return round(float(min([counted[_REQUESTS], *counted[_MORE + 1 :: 2]])))
+    return totals_of(kept, "canary")[0]
+
+
 def stable_after_canary(readings: Sequence[Reading]) -> int:
     """How many requests stable has served since the canary's last one."""
     counted, after = increases(readings)[::-1, :, _REQUESTS], 0.0

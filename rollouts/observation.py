@@ -11,7 +11,7 @@ from math import pi
 from typing import Any
 
 from processes.resources import Resources
-from rollouts.counters import Kept, Reading, totals_of
+from rollouts.counters import Kept, Reading, fewest_of_canary, totals_of
 from rollouts.samples import Arm, RequestSample
 from rollouts.stage import REQUESTS_AT_LEAST
 from rollouts.state import State
@@ -209,10 +209,10 @@ def with_window(
 
 
 def is_full(kept: Kept, needed: int) -> bool:
-    """Whether an epoch holds enough requests to be ended; ``needed`` canary requests must fit in twice."""
-    canary, stable = (totals_of(kept, arm)[0] for arm in ("canary", "stable"))
-    needed, requests = max(needed, REQUESTS_AT_LEAST), canary + stable
-    return requests >= _LONGEST_EPOCH or (requests >= EPOCH_REQUESTS and canary >= 2 * needed)
+    """Whether an epoch holds enough requests to be ended; ``needed`` ones must fit in twice, for each metric."""
+    requests = sum(totals_of(kept, arm)[0] for arm in ("canary", "stable"))
+    enough = fewest_of_canary(kept) >= 2 * max(needed, REQUESTS_AT_LEAST)
+    return requests >= _LONGEST_EPOCH or (requests >= EPOCH_REQUESTS and enough)
 
 
 def after_epoch(observation: Observation, requests: Kept) -> Observation:

@@ -14,6 +14,8 @@ from rollouts.triggers import CanaryWindow
 
 _GROWTH = 20
 _MOST_UNKEPT = 50
+_RECENT_S = 60.0
+"""A reading that is older when an epoch begins does not begin it: nobody has looked meanwhile."""
 
 
 def with_reading(
@@ -28,34 +30,36 @@ def with_reading(
 ) -> tuple[Observation, list[Reading]]:
     """After a tick at ``now_s`` that read the counters, or says why it could not; and what is to be kept of it.
 
-    ``kept`` are the readings of the epoch so far, and the first one is where it counts from: canary requests between
-    the reading before and that one are not judged.
+    ``kept`` are the readings of the epoch so far; the first one is where it counts from. That is the reading of the
+    tick that began the epoch, or the first one after it.
     """
-    if isinstance(now, str):
-        since_s = observation.unread_since_s or now_s
-        observation = replace(observation, unread=now, unread_since_s=since_s)
-    else:
-        observation = replace(observation, unread="", unread_since_s=0.0)
-    before, latest = observation.latest, observation.latest if isinstance(now, str) else now
-    observation = replace(observation, latest=latest)
-    if latest is None or not kept:
-        observation = ticked(observation, observation.last_request_s, now_s, resources)
-        if latest is None or isinstance(now, str):
-            return observation, []
-        since = [] if observation.kept is None else [observation.kept, latest]
-        uncounted = observation.uncounted.plus(since, "canary")
-        return replace(observation, uncounted=uncounted, window_began_s=now_s, kept=latest), [latest]
-    seen = [before or latest, latest]
-    grew = any(counts_of_readings(seen, arm).requests for arm in ("stable", "canary"))
+    is_read = isinstance(now, Reading)
+    before, latest = observation.latest, now if isinstance(now, Reading) else observation.latest
+    observation = replace(
+        observation,
+        latest=latest,
+        unread="" if isinstance(now, Reading) else now,
+        unread_since_s=0.0 if is_read else observation.unread_since_s or now_s,
+    )
+    if latest is None or not (kept or is_read):
+        return ticked(observation, observation.last_request_s, now_s, resources), []
+    first: list[Reading] = []
+    if not kept:
+        recent = before is not None and observation.began_s - before.at_s <= _RECENT_S
+        kept = first = [before if before is not None and recent else latest]
+        since = [] if observation.kept is None else [observation.kept, *first]
+        observation = replace(observation, uncounted=observation.uncounted.plus(since, "canary"), kept=first[0])
+    grew = any(counts_of_readings([before or latest, latest], arm).requests for arm in ("stable", "canary"))
     window = counts_of_readings([*kept[observation.window_from :], latest], "canary")
     over = is_over(observation, window.requests, now_s)
-    due = isinstance(now, Reading) and (keep_all or _is_due(kept, latest))
+    due = is_read and (keep_all or _is_due(kept, latest))
     new = [latest] if latest != kept[-1] and (due or (over and window.requests)) else []
     if over:
         shown = CanaryWindow(window.requests, window.errors, unavailable=0, p95_ms=window.p95_ms)
-        observation = with_window(observation, shown, len(kept) + len(new) - 1, now_s, resources, memory_limit_bytes)
+        next_from = len(kept) + len(new) - 1
+        observation = with_window(observation, shown, next_from, now_s, resources, memory_limit_bytes)
     observation = replace(observation, kept=latest if new else observation.kept)
-    return ticked(observation, now_s if grew else observation.last_request_s, now_s, resources), new
+    return ticked(observation, now_s if grew else observation.last_request_s, now_s, resources), first + new
 
 
 def _is_due(kept: Sequence[Reading], latest: Reading) -> bool:

@@ -119,9 +119,7 @@ def test_log_scrapes_and_prometheus_give_the_same_judgement(tmp_path: Path, erro
 
         def read() -> None:
             router.renew_lease()
-            readings["scrape"].append(
-                scraped_reading(f"{stable.url}/metrics", f"{canary.url}/metrics", WANTED)
-            )
+            readings["scrape"].append(scraped_reading(f"{stable.url}/metrics", f"{canary.url}/metrics", WANTED))
             readings["prometheus"].append(of_prometheus())
 
         read()
@@ -133,7 +131,9 @@ def test_log_scrapes_and_prometheus_give_the_same_judgement(tmp_path: Path, erro
         for user in users:
             user.join()
         total = scraped_reading(f"{stable.url}/metrics", f"{canary.url}/metrics", WANTED)
-        wait_for(lambda: replace(of_prometheus(), at_s=total.at_s) == total, what="Prometheus' last scrape", timeout_s=20)
+        wait_for(
+            lambda: replace(of_prometheus(), at_s=total.at_s) == total, what="Prometheus' last scrape", timeout_s=20
+        )
         read()
         logged, _ = router.requests_since(cursor)
     judged = {name: judge_counters(found, SLO, harm_alpha=ALPHA) for name, found in readings.items()}
