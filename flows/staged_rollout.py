@@ -22,13 +22,13 @@ from rollouts.counters import Reading
 from rollouts.exclusive import exclusively
 from rollouts.journal import Draft, Entry, Journal
 from rollouts.observation import Observation
-from rollouts.open_running import open_running
+from rollouts.open_running import open_running, place_of
 from rollouts.orders import abort, pause, resume
 from rollouts.production import is_settled, measurement_of
 from rollouts.started import Started, read_started
 from rollouts.state import TOLD, State, state_of
 from rollouts.tick import tick
-from rollouts.tick_store import RolloutRow, TickStore, newest_rollout, start_rollout
+from rollouts.tick_store import PLACE, RolloutRow, TickStore, newest_rollout, start_rollout, unended_at
 from rollouts.triggers import limited_resources
 from rollouts.under_way import Rollout, Waits
 from telemetry.scrape import scrape
@@ -80,8 +80,9 @@ def current_rollout(plan: Path, home: Path) -> Iterator[Staged]:
 def start(plan: Path, home: Path, why: str) -> str:
     """Take up a rollout of the plan's subject; returns its id. No traffic moves before the first tick.
 
-    Raises UsageError when the first stage is not authorized, when another rollout of the release has not ended, and
-    when the plan names no running router; ProcessError when that router does not answer.
+    Raises UsageError when the first stage is not authorized, when another rollout of the release or on its router has
+    not ended, when the plan names no running router, and when the counters that it judges by cannot be read;
+    ProcessError when that router does not answer.
     """
     plan_file, store = read_plan(plan), open_existing_store(home)
     release, engine = plan_file.plan.release, store.ledger.engine
@@ -111,6 +112,7 @@ def _start(plan_file: PlanFile, store: EvidenceStore, why: str) -> str:
         raise UsageError(f"the rollout cannot be started: {lacking}")
     router = open_running(plan.rollout.router, plan_file.base)
     router.read()
+    place = place_of(plan.rollout.router, plan_file.base)
     if plan.rollout.counters is not None:
         with counters_reader(plan.rollout.counters, plan.slo) as read_counters:
             try:
@@ -119,8 +121,12 @@ def _start(plan_file: PlanFile, store: EvidenceStore, why: str) -> str:
                 raise UsageError(f"the rollout cannot be started: rollout.judge: {error}") from error
     rollout_id, at = f"{plan.release}-{uuid.uuid4().hex[:12]}", datetime.now(UTC).isoformat()
     row = RolloutRow(rollout_id, plan.release, subject.digest, plan_file.digest, at, notified=0)
-    first = Draft("start", first_stage.name, 0, {"why": why, **started.as_detail()})
-    start_rollout(store.ledger.engine, row, Observation(cursor=router.end_of_log()), first)
+    first = Draft("start", first_stage.name, 0, {"why": why, PLACE: place, **started.as_detail()})
+    engine = store.ledger.engine
+    with exclusively(engine, place, wait_s=_ORDER_WAITS_S):
+        if (holder := unended_at(engine, place)) is not None:
+            raise UsageError(f"the {place} is held by rollout {holder}, which has not ended")
+        start_rollout(engine, row, Observation(cursor=router.end_of_log()), first)
     return rollout_id
 
 

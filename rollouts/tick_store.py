@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select, update
@@ -12,10 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from evidence.database import LedgerError, reason, rollout_journal, rollout_requests, rollout_users, rollouts, writing
 from rollouts.counters import Kept, Reading, readings_in, requests_in
-from rollouts.journal import Draft
+from rollouts.journal import Draft, entry_of
 from rollouts.observation import Observation
 from rollouts.samples import RequestSample
+from rollouts.state import state_of
 
+PLACE = "router_place"
+"""Where a rollout routes, in the first entry of its journal."""
 _FIELDS = ("at_s", "backend", "status", "latency_ms", "user_hash", "assigned")
 
 
@@ -46,6 +51,23 @@ def newest_rollout(engine: Engine, release: str) -> RolloutRow | None:
     with _told("the rollouts cannot be read"), engine.connect() as connection:
         found = connection.execute(query).first()
     return RolloutRow(**found._asdict()) if found else None
+
+
+def unended_at(engine: Engine, place: str) -> str | None:
+    """The rollout that has not ended on the router at this place; None when there is none.
+
+    Where a rollout routes stands in the first entry of its journal.
+    """
+    recorded = select(rollout_journal.c.rollout_id).where(rollout_journal.c.action == "record")
+    query = select(rollout_journal).where(rollout_journal.c.rollout_id.not_in(recorded))
+    order = (rollout_journal.c.rollout_id, rollout_journal.c.number)
+    with _told("the rollouts cannot be read"), engine.connect() as connection:
+        rows = list(connection.execute(query.order_by(*order)))
+    for rollout_id, its_rows in groupby(rows, key=attrgetter("rollout_id")):
+        entries = [entry_of(row) for row in its_rows]
+        if entries[0].detail.get(PLACE) == place and not state_of(entries).ended:
+            return str(rollout_id)
+    return None
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,11 @@ def test_a_good_candidate_is_taken_to_everyone_by_ticks_alone(site, kind):
     again = gonogo(shop.folder, "rollout", "start", "plan.yaml")
     assert again.returncode == 2
     assert "has not ended" in again.stderr
+    plan = (shop.folder / "plan.yaml").read_text()
+    (shop.folder / "another.yaml").write_text(plan.replace("release: shop-2", "release: another"))
+    another = gonogo(shop.folder, "rollout", "start", "another.yaml")
+    assert another.returncode == 2
+    assert f"the router at {shop.folder}/run/control.sock is held by rollout shop-2-" in another.stderr
     shop.ticks(lambda ran: "completed" in ran.stdout)
     shop.tick()
     status = shop.status()
