@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import inf
+from math import inf, log
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,13 @@ from benchmarks.rollback.site import (
     site,
 )
 from rollouts.haproxy_router import find_haproxy
+from rollouts.observation import Observation
+from rollouts.two_sample import growth_per_canary_request
 
 MOST_S = {0.05: 45.0, 0.5: 10.0}
 MOST_AFTER_DECISION_S = 0.5
 STAGE_REQUESTS = 1000
+BUDGET, JUDGED_METRICS, STAGES_AND_WATCH, MARGIN = 0.01, 3, 4, 0.005
 CLAIM_DOES_NOT_HOLD = 3
 _SIMULATED = 10_000
 
@@ -92,23 +95,31 @@ def print_kind(kind: Kind, rollouts: Sequence[Taken | None]) -> None:
     for what, of, unit in lines:
         values = sorted(of(taken) for taken in found)
         print(f"   {what:<38} median {statistics.median(values):7.1f} {unit:<2}  ({values[0]:.1f} to {values[-1]:.1f})")
-    for why in sorted(
-        {taken.result.why.split(" (")[0].split(" is ")[0].split(" was ")[0].split(" 0.")[0] for taken in found}
-    ):
-        print(f"   because: {why}")
+    if not kind.objectives:
+        print_limit(kind)
+    print(f"   shown by the judge: {sum(taken.result.why.startswith('harm shown') for taken in found)} of {len(found)}")
 
 
 def print_false_alarms() -> None:
     """How often the plan's limit, which is no test, takes an equal canary back: beside its speed."""
-    random = np.random.default_rng(1)
-    broken = 0
-    for _ in range(_SIMULATED):
-        errors = np.concatenate([[0], np.cumsum(random.random(STAGE_REQUESTS) < STABLE_FAILS)])
-        broken += bool((errors[LIMIT_REQUESTS:] - errors[:-LIMIT_REQUESTS] > LIMIT * LIMIT_REQUESTS).any())
+    print(f"\nWithin {STAGE_REQUESTS:,} requests an equal canary breaks the limit of {LIMIT:.0%} of {LIMIT_REQUESTS}")
+    for rate in (0.003, STABLE_FAILS):
+        random, broken = np.random.default_rng(1), 0
+        for _ in range(_SIMULATED):
+            errors = np.concatenate([[0], np.cumsum(random.random(STAGE_REQUESTS) < rate)])
+            broken += bool((errors[LIMIT_REQUESTS:] - errors[:-LIMIT_REQUESTS] > LIMIT * LIMIT_REQUESTS).any())
+        print(f"   that fails {rate:.1%}: in {broken / _SIMULATED:.2%} of {_SIMULATED:,} simulated stages")
+    print("   the judge alone is wrong in at most 1 % of whole rollouts")
+
+
+def print_limit(kind: Kind) -> None:
+    """What no judge with this margin and this part of the budget could do better, knowing both rates (on average)."""
+    alpha = BUDGET / (JUDGED_METRICS * STAGES_AND_WATCH) * Observation(stage_epoch=1).budget_share
+    growth = growth_per_canary_request(CANDIDATE_FAILS, STABLE_FAILS, (1 - kind.share) / kind.share, MARGIN)
+    requests = log(1 / alpha) / growth
     print(
-        f"\nAn equal canary, which fails {STABLE_FAILS:.0%}, breaks the limit of {LIMIT:.0%} of {LIMIT_REQUESTS} "
-        f"requests within {STAGE_REQUESTS} requests in {broken / _SIMULATED:.1%} of {_SIMULATED:,} simulated stages; "
-        "the judge alone may do so in at most 1 % of whole rollouts"
+        f"   the limit of information (rates known, margin {MARGIN:.1%}, alpha {alpha:.2g}): {requests:.0f} canary "
+        f"requests, {requests / (kind.share * RATE_PER_S):.1f} s"
     )
 
 

@@ -1,4 +1,4 @@
-"""Authorizations, nights and rollouts on a Prefect server: a real server process, a real worker, the deployment of prefect.yaml."""
+"""Authorizations, nights and rollouts on a Prefect server: a real server, a real worker, what prefect.yaml deploys."""
 
 import json
 import os
