@@ -55,6 +55,7 @@ class Observation:
     ``by`` is the journal entry from which requests count, ``chunks`` the number of pieces in which the epoch's requests
     are kept, ``window_from`` the index of the first request of the open window. ``uncounted`` are canary requests that
     were not judged: they began while a share changed. ``lapsed_s`` is for how long no tick renewed the stage's lease.
+    ``test`` says what the last reading of the outcomes of an A/B test found.
     """
 
     cursor: int = 0
@@ -80,6 +81,7 @@ class Observation:
     stage_ticks: int = 0
     last_tick_s: float = 0.0
     judged: dict[str, Any] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
 
     @property
     def budget_share(self) -> float:
@@ -117,6 +119,7 @@ def begin_where_the_journal_says(observation: Observation, state: State, phase_i
         stage_epoch=observation.stage_epoch + 1 if same else 1,
         stage_ticks=observation.stage_ticks if same else 0,
         lapsed_s=observation.lapsed_s if same else 0.0,
+        test=observation.test if same else {},
         began_s=began_s,
         last_request_s=began_s,
         window_began_s=began_s,
