@@ -226,7 +226,7 @@ def _measure_step(plan: Plan, collector: str, claims: Sequence[ClaimVerdict]) ->
     collect = plan.collect[collector]
     if isinstance(collect, LivedCollect):
         stage = next(stage for stage in plan.rollout.stages if stage.name == collect.stage)
-        verb, hours = f"live through stage {stage.name} (gonogo rollout) for", stage.minimum / 3600
+        verb, hours = f"live through stage {stage.name} of the rollout, for", stage.minimum / 3600
     else:
         verb = "add results of" if is_added(collect) else "measure"
     return MissingStep(

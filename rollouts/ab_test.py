@@ -112,7 +112,7 @@ def measurement_of_test(
         "planned_units": planned_units(stage),
         "days": (entry.at - began_at).total_seconds() / 86400,
     }
-    material = {OUTCOMES: _kept(joined.rows), TEST: json.dumps(test, indent=1).encode()}
+    material = {OUTCOMES: kept(joined.rows), TEST: json.dumps(test, indent=1).encode()}
     result, grouped = test_of(material)
     without = sum(not bool(row) for row in _with_any_value(grouped))
     left_out = [*joined.left_out, *([LeftOut("users", without, "have no outcome")] if without else [])]
@@ -166,7 +166,8 @@ def _with_any_value(grouped: Grouped) -> Any:
     return np.any([values.known for values in grouped.units.metrics.values()], axis=0)
 
 
-def _kept(rows: Rows) -> bytes:
+def kept(rows: Rows) -> bytes:
+    """The rows as they are kept with the evidence: floats to the last bit."""
     columns: dict[str, Any] = {"unit": rows.units, "arm": rows.arms}
     columns |= {f"number {name}": column for name, column in rows.numbers.items()}
     columns |= {f"segment {name}": column for name, column in rows.segments.items()}
