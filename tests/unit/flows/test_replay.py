@@ -185,11 +185,11 @@ def an_ab_test(_: Path) -> Measurement:
     arms = np.where(users % 2, "canary", "stable").astype(object)
     won = (users * 7919 % 100 < np.where(users % 2, 55, 40)).astype(float)
     won[::50] = np.nan
-    minutes = users * 31 % 17 / 4 + (users % 2)
+    before = users * 31 % 17 / 4
     rows = Rows(
         np.array([f"{user:x}" for user in users], dtype=object),
         arms,
-        {"won": won, "minutes": minutes, "before": minutes / 2 + users % 5},
+        {"won": won, "minutes": before + users % 2 + users * 17 % 7, "before": before},
         {"country": np.where(users % 3, "NO", "SE").astype(object)},
     )
     test = {

@@ -116,6 +116,7 @@ class Simulation:
     slo: Slo = field(default_factory=lambda: dict(SLO))
     resources: Callable[[float], Resources | None] = lambda at_s: used(100e6, 0.1 * at_s)
     evidence: Any = field(default_factory=SimulatedEvidence)
+    asks: Callable[[Stage], str | None] | None = None
 
     def __post_init__(self) -> None:
         self.router: Any = SimulatedRouter(lambda: self.at)
@@ -136,7 +137,7 @@ class Simulation:
             spec=self.spec,
             schedule=self.schedule,
             slo=self.slo,
-            lacks=lambda stage: self.lacking.get(stage.name),
+            lacks=self.asks or (lambda stage: self.lacking.get(stage.name)),
             resources=lambda: self.resources(self.at.timestamp()),
             evidence=self.evidence,
             now=lambda: self.at,
