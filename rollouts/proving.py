@@ -40,6 +40,7 @@ def prove(now: OneTick, observation: Observation, detail: dict[str, Any]) -> Ste
         return None  # the calendar says why
     if state.shown_by != state.observed_by and rollout.evidence.asks_for(stage):
         now.write(now.draft("show", **detail))
+        now.renew_lease()  # signing takes seconds, and the candidate has just been judged
         sign_what_was_shown(now)
     return _test(now, stage, observation) if stage.outcomes is not None else None
 
