@@ -243,6 +243,16 @@ class RolloutResult(Result):
     )
     harm_to_stable_ms: float | None = Field(description="from harm shown until all requests went to stable")
     ticks: Count
+    stage: str | None = Field(
+        default=None, description="the one stage of a rollout in production that this is evidence of; the rest is its"
+    )
+    share: Ratio | None = Field(default=None, description="of users that were to see the candidate in that stage")
+    days: float | None = Field(
+        default=None, json_schema_extra=_AMOUNT, description="of that stage, without the time that no lease covered"
+    )
+    verdict: Literal["harm", "non-inferior", "not-proven"] | None = Field(
+        default=None, description="of the judge in that stage, over all its metrics"
+    )
 
 
 class DecisionResult(Result):

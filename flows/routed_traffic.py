@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from decision.collect import DrillCollect, RolloutCollect
+from decision.collect import DrillCollect
+from decision.collect_rollout import RolloutCollect
 from evidence.measurement import Measurement
 from evidence.store import database_url
 from flows.measuring import Step

@@ -16,8 +16,10 @@ from evidence.store import EvidenceStore, database_url, open_existing_store
 from flows.arm_counters import counters_reader
 from flows.authorization import conclude
 from flows.notifying import notify
+from flows.stage_evidence import LedgerEvidence
 from processes.errors import CollectError, UsageError
 from processes.resources import Resources
+from rollouts.ab_test import planned_units
 from rollouts.counters import Reading
 from rollouts.exclusive import exclusively
 from rollouts.journal import Draft, Entry, Journal
@@ -25,6 +27,7 @@ from rollouts.observation import Observation
 from rollouts.open_running import open_running, place_of
 from rollouts.orders import abort, pause, resume
 from rollouts.production import is_settled, measurement_of
+from rollouts.proving import sign_how_it_ended
 from rollouts.started import Started, read_started
 from rollouts.state import TOLD, State, state_of
 from rollouts.tick import tick
@@ -108,6 +111,11 @@ def _start(plan_file: PlanFile, store: EvidenceStore, why: str) -> str:
         names = " and ".join(limited)
         raise UsageError(f"{plan_file.path}: slo limits {names}, and targets.candidate.metrics does not say where from")
     started = Started(subject, plan_file.digest, plan.rollout, plan.schedule, plan.slo, metrics_path)
+    for stage in plan.rollout.stages:
+        if stage.metrics and stage.outcomes is None:
+            raise UsageError(f"{plan_file.path}: stage {stage.name} has metrics, and no outcomes to take them from")
+        if stage.metrics:
+            planned_units(stage)
     if lacking := _lacks(plan_file, store, started, first_stage):
         raise UsageError(f"the rollout cannot be started: {lacking}")
     router = open_running(plan.rollout.router, plan_file.base)
@@ -175,6 +183,7 @@ def _rollout(
         slo=started.slo,
         lacks=lambda stage: _lacks(plan_file, store, started, stage),
         resources=resources_of_candidate(started),
+        evidence=LedgerEvidence(plan_file, store, journal.rollout_id, started),
         now=lambda: datetime.now(UTC),
         counters=counters,
     )
@@ -226,11 +235,12 @@ def resources_of_candidate(started: Started) -> Callable[[], Resources | None]:
 
 
 def _record(staged: Staged) -> None:
-    """Sign the evidence of an ended rollout into the ledger, once."""
+    """Sign the evidence of an ended rollout into the ledger, once, and that of the stage it was taken back from."""
     rollout = staged.rollout
+    sign_how_it_ended(rollout)
     records, _ = staged.store.records(staged.started.subject.digest)
-    if not any(r.parameters.get("rollout_id") == staged.rollout_id for r in records):
-        measurement = measurement_of(rollout, staged.rollout_id, {"router": rollout.router.kind})
+    if not any((r.collector, r.parameters.get("rollout_id")) == (COLLECTOR, staged.rollout_id) for r in records):
+        measurement = measurement_of(rollout)
         if measurement is not None:
             inputs = {"plan": f"sha256:{staged.started.plan_digest}"}
             staged.store.record(staged.started.subject, COLLECTOR, inputs, measurement)

@@ -71,6 +71,7 @@ class _Proxy:
         started_at_s, started_s = time.time(), time.perf_counter()
         users = head.all(_USER_FIELD)
         user = users[-1].decode("latin-1") if users else None
+        known_as = user_hash(users[-1] if users else None)
         assigned: Arm = "canary" if is_exposed(user, self.salt_key, self.slots) else "stable"
         holds = self.canary_up and time.monotonic() < self.lease_until_s
         version = self.canary if assigned == "canary" and holds else self.stable
@@ -79,7 +80,7 @@ class _Proxy:
             return await exchange.run()
         finally:
             latency_ms = (time.perf_counter() - started_s) * 1000
-            line = format_line(started_at_s, latency_ms, exchange.status, version.arm, assigned, user_hash(user))
+            line = format_line(started_at_s, latency_ms, exchange.status, version.arm, assigned, known_as)
             os.write(1, line)
 
     async def obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -30,7 +30,7 @@ frontend users
     log global
     log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)] %ts"
     http-request set-var(txn.user) req.fhdr({header})
-    http-request set-var(txn.user_hash) var(txn.user),xxh64
+    http-request set-var(txn.user_hash) var(txn.user),sha1,bytes(0,8),hex,lower
     http-request set-var(txn.slot) var(proc.salt),concat(:,txn.user),xxh32,mod({slots})
     http-request set-var(txn.slot) int({nobody}) if !{{ req.fhdr({header}) -m found }}
     http-request set-var(txn.arm) str(stable)

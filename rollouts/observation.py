@@ -57,6 +57,7 @@ class Observation:
     were not judged: they began while a share changed. ``lapsed_s`` is for how long no tick renewed the stage's lease.
     ``latest`` are the counters as they were last read, ``kept`` as they were last kept; since ``unread_since_s`` they
     could not be read, because of ``unread``.
+    ``test`` says what the last reading of the outcomes of an A/B test found.
     """
 
     cursor: int = 0
@@ -86,6 +87,7 @@ class Observation:
     kept: Reading | None = None
     unread_since_s: float = 0.0
     unread: str = ""
+    test: dict[str, Any] = field(default_factory=dict)
 
     @property
     def budget_share(self) -> float:
@@ -125,6 +127,7 @@ def begin_where_the_journal_says(observation: Observation, state: State, phase_i
         stage_epoch=observation.stage_epoch + 1 if same else 1,
         stage_ticks=observation.stage_ticks if same else 0,
         lapsed_s=observation.lapsed_s if same else 0.0,
+        test=observation.test if same else {},
         began_s=began_s,
         last_request_s=began_s,
         window_began_s=began_s,

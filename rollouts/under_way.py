@@ -18,6 +18,7 @@ from rollouts.rules import Rules, rules_entry
 from rollouts.running_router import RunningRouter
 from rollouts.sample_ratio import ALPHA
 from rollouts.stage import Seen
+from rollouts.stage_evidence import StageEvidence
 from rollouts.state import State
 from rollouts.tick_store import TickStore
 from rollouts.triggers import UNMEASURED_WINDOWS, failures_in_a_row
@@ -29,7 +30,8 @@ WATCH = "watch"
 class Rollout:
     """A rollout and everything around it that a tick asks: ``lacks`` says what a stage's authorization lacks.
 
-    ``counters`` are read where the plan says so, instead of the request log; CollectError when they cannot be.
+    ``evidence`` is where what a stage has shown is signed. ``counters`` are read where the plan says so, instead of the
+    request log; CollectError when they cannot be.
     """
 
     journal: Journal
@@ -41,6 +43,7 @@ class Rollout:
     slo: Slo
     lacks: Callable[[Stage], str | None]
     resources: Callable[[], Resources | None]
+    evidence: StageEvidence
     now: Callable[[], datetime]
     counters: Callable[[], Reading] | None = None
 
@@ -125,4 +128,5 @@ def facts_of(seen: Seen, rules: Rules, observation: Observation) -> dict[str, An
         "rules": rules_entry(rules),
         "earlier_stable": vars(observation.earlier_stable),
         "earlier_canary": vars(observation.earlier_canary),
+        "lapsed_s": observation.lapsed_s,
     }

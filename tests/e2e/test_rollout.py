@@ -2,11 +2,14 @@
 
 import base64
 import json
+import random
 import re
 import sys
 import threading
 import time
 from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from processes.ports import free_port
 from processes.supervised import supervised, wait_until_ready
 from processes.wait import wait_for
+from rollouts.assignment import user_hash
 from rollouts.haproxy_router import find_haproxy
 from rollouts.request_log import RequestLog
 from telemetry.prometheus_server import Scraped, find_prometheus, prometheus_server
@@ -36,6 +40,19 @@ rollout:
   router: {kind: KIND, listen: "127.0.0.1:LISTEN", stable: "http://127.0.0.1:STABLE",
            candidate: "http://127.0.0.1:CANDIDATE", control: run/control.sock, request_log: run/requests.log,
            lease: LEASE}
+"""
+
+
+TESTED = """salt: b,
+       metrics: {bought: {type: proportion, baseline: 40%, expected: 60%}}, outcomes: OUTCOMES}"""
+LIVED = """\
+  canary-lived: {kind: rollout, mode: production, stage: canary}
+  buyers: {kind: ab-test, stage: ab-test}
+claims:
+  - {id: canary, says: The canary is not worse, needs: canary-lived, max_age: 24h, gates: [ab-test, full],
+     criteria: {stages_completed: {equals: 1}, verdict: {equals: non-inferior}, share: {at_least: 10%}}}
+  - {id: buyers, says: Users buy more, needs: buyers, max_age: 24h, gates: [full],
+     criteria: {verdict: {equals: better}}}
 """
 
 
@@ -64,13 +81,15 @@ class Hook:
 class Site:
     """A release with what serves it: both versions, the router, users."""
 
-    def __init__(self, stack, folder, kind, *, error_rate=0.0, lease="30s", connections=4, judge=""):
+    def __init__(self, stack, folder, kind, *, error_rate=0.0, lease="30s", connections=4, outcomes=None, judge=""):
         self.folder, self.stack = make_release(folder), stack
+        plan = PLAN if outcomes is None else PLAN.replace("claims:\n", LIVED)
         self.ports = ports = {name: free_port() for name in ("LISTEN", "STABLE", "CANDIDATE")}
         rollout = ROLLOUT.replace("KIND", kind).replace("LEASE", lease) + judge
+        rollout = rollout if outcomes is None else rollout.replace("salt: b}", TESTED.replace("OUTCOMES", outcomes))
         for name, port in ports.items():
             rollout = rollout.replace(f":{name}", f":{port}")
-        plan = PLAN.replace("rollout:\n  stages: [{name: full, share: 100%}]\n", rollout)
+        plan = plan.replace("rollout:\n  stages: [{name: full, share: 100%}]\n", rollout)
         plan = plan.replace("approvals:\n  full: [{role: approver}]\n", "")
         # Servers of one machine that does other things too: how slow it is at the time is not what is tested here.
         plan = plan.replace(
@@ -90,7 +109,8 @@ class Site:
         wait_until_ready(process, self.url + "/.gonogo/ready", timeout_s=60)
         argv = [sys.executable, str(PROCESSES), "users", self.url, "20000", str(connections)]
         stack.enter_context(supervised("users", argv, log=folder / "users.log"))
-        assert gonogo(self.folder, "authorize", "plan.yaml", "--level", "full").returncode == 0
+        level = "full" if outcomes is None else "canary"  # the levels above rest on what the rollout will show
+        assert gonogo(self.folder, "authorize", "plan.yaml", "--level", level).returncode == 0
 
     def judge_by_prometheus(self, folder):
         """Let a Prometheus server of its own scrape both versions every second, and the plan name it."""
@@ -158,6 +178,81 @@ def test_a_good_candidate_is_taken_to_everyone_by_ticks_alone(site, kind):
     verified = gonogo(shop.folder, "verify", "--ledger", "--replay")
     assert verified.returncode == 0, verified.stdout
     print(gonogo(shop.folder, "rollout", "status", "plan.yaml").stdout)
+
+
+class Shelf:
+    """A server of outcomes that asks for a key, as the one of a release does."""
+
+    def __init__(self, stack):
+        shelf = self
+        self.content = None
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                allowed = self.headers.get("Authorization") == "Bearer s3cret"
+                self.send_response(404 if shelf.content is None else 200 if allowed else 401)
+                self.end_headers()
+                self.wfile.write(shelf.content() if shelf.content else b"")
+
+            def log_message(self, format, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        stack.callback(self.server.server_close)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        stack.callback(self.server.shutdown)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/outcomes"
+
+
+def _begun_s(shop):
+    """When the current stage began, and all requests of the one before it are over."""
+    at = max(entry["at"] for entry in shop.status()["journal"] if entry["action"] == "confirm")
+    return datetime.fromisoformat(at).timestamp() + 1
+
+
+def outcomes_of(shop, rates, begun_s):
+    """What the users of the A/B test did, by the version that the router assigned them to; strangers too."""
+    arms = {r.user_hash: r.assigned for r in shop.requests() if r.at_s > begun_s}
+    chance, rows = random.Random(1), ["user_id,at,bought"]
+    for number in range(30_000):
+        arm = arms.get(user_hash(f"user-{number}"), "stable")
+        rows.append(f"user-{number},{time.time():.3f},{int(chance.random() < rates[arm])}")
+    return "\n".join([*rows, ""]).encode()
+
+
+@pytest.mark.parametrize("kind", [HAPROXY, "embedded"])
+def test_each_level_rests_on_what_the_stage_before_it_has_shown_in_production(site, kind):
+    with ExitStack() as stack:
+        shelf = Shelf(stack)
+        shop = site(kind, outcomes=f"{{from: '{shelf.url}', time: at, token_file: key}}")
+        (shop.folder / "key").write_text("s3cret\n")
+        assert gonogo(shop.folder, "authorize", "plan.yaml", "--level", "ab-test").returncode == 30
+        assert gonogo(shop.folder, "rollout", "start", "plan.yaml").returncode == 0
+        ran = shop.ticks(lambda ran: ran.returncode == 30)
+        assert "answered 404; nothing was looked at yet: mend the outcomes and resume" in ran.stdout
+        assert shop.status()["stage"] == "ab-test"
+        shelf.content = partial(outcomes_of, shop, {"stable": 0.4, "canary": 0.6}, _begun_s(shop))
+        assert gonogo(shop.folder, "rollout", "resume", "plan.yaml", "--reason", "they are there").returncode == 0
+        shop.ticks(lambda ran: "completed" in ran.stdout)
+        shop.tick()
+    shown = shop.status()
+    assert (shown["outcome"], shown["recorded"]) == ("completed", True)
+    told = [title.split()[1] for title in shop.hook.titles]
+    assert told == [
+        "start", "expose", "show", "expose", "freeze", "resume", "verdict", "expose", "watch", "complete",
+    ]  # fmt: skip
+    (listed,) = json.loads(gonogo(shop.folder, "evidence", "list", "--kind", "ab-test", "--json").stdout)
+    envelope = json.loads(gonogo(shop.folder, "evidence", "show", listed["record_id"], "--json").stdout)
+    statement = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    assert statement["result"]["verdict"] == "better"
+    assert statement["result"]["metrics"][0]["effect"] == pytest.approx(0.2, abs=0.1)
+    assert statement["leftOut"][0]["why"] == "of users who were not seen in the stage"
+    verified = gonogo(shop.folder, "verify", "--ledger", "--replay")
+    assert verified.returncode == 0, verified.stdout
+    assert "2 rollout, 1 ab-test" in verified.stdout.replace("\n", " ")
+    report = gonogo(shop.folder, "report", "plan.yaml", "--level", "full", "--format", "text")
+    assert "better after" in report.stdout
+    print(report.stdout, verified.stdout)
 
 
 @pytest.mark.parametrize("kind", [HAPROXY, "embedded"])

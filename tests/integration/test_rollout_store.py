@@ -78,6 +78,26 @@ def test_what_ticks_saw_is_read_back_as_it_was(database_url: str) -> None:
     assert store.notified(3) == store.notified() == 3
 
 
+def test_users_of_an_ab_test_are_kept_once_with_the_arm_they_were_assigned_to(database_url: str) -> None:
+    store = started(database_url)
+    requests = [
+        RequestSample(1.0, "stable", 200, 1.0, "ada", "canary"),  # the candidate was down: she counts as its user
+        RequestSample(1.5, "canary", 200, 1.0, "ada", "canary"),
+        RequestSample(2.0, "stable", 200, 1.0, "eve", "stable"),
+        RequestSample(2.5, "stable", 200, 1.0, "-", "stable"),  # names no user
+    ]
+    store.save(Observation(epoch=1, chunks=1), new=requests, read=requests)
+    assert store.exposures("ab-test") == [], "the stage has no test"
+    for chunk in (2, 3):
+        store.save(Observation(epoch=1, chunks=chunk), new=requests, read=requests, tested="ab-test")
+    assert store.exposures("ab-test") == [("ada", "canary"), ("eve", "stable")]
+    assert (store.exposed("ab-test"), store.exposed("another")) == (2, 0)
+    moved = [RequestSample(3.0, "stable", 200, 1.0, "ada", "stable")]
+    store.save(Observation(epoch=1, chunks=4), new=moved, read=moved, tested="ab-test")
+    assert store.exposures("ab-test") == [("ada", "canary"), ("ada", "stable"), ("eve", "stable")]
+    assert TickStore(store.engine, "another").exposures("ab-test") == []
+
+
 def test_the_rollout_that_was_started_last_is_the_current_one(database_url: str) -> None:
     started(database_url)
     store = started(database_url, "shop-2", "2026-01-13T12:00:00+00:00")

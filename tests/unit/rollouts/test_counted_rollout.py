@@ -70,7 +70,7 @@ def counted(folder, stages=SHORT, **more):
 
 
 def material(simulation):
-    measured = measurement_of(simulation.rollout, "r", {})
+    measured = measurement_of(simulation.rollout)
     attachments = {a.name: a.content for a in measured.attachments}
     assert rollout_of(attachments, "embedded") == measured.result
     assert READINGS in attachments
