@@ -3,7 +3,9 @@
 import json
 import re
 import socket
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import httpx
 import pytest
@@ -152,6 +154,21 @@ def test_the_ids_of_a_request_are_in_its_answer_its_log_line_and_the_metrics(ser
     assert example.startswith("http_request_duration_seconds_bucket")
     assert f'trace_id="{trace}"' in example
     assert metrics.endswith("# EOF\n")
+
+
+def test_what_a_user_said_and_keys_are_in_no_log_line_even_of_an_error(tmp_path):
+    database, log = tmp_path / "ion.sqlite", tmp_path / "server.jsonl"
+    with started("phase4", log, ION_DATABASE_URL=f"sqlite:///{database}", ION_API_KEYS="the-key") as (client, _):
+        client.headers["Authorization"] = "Bearer the-key"
+        session = client.post("/api/v2/conversations/start", json={"user_id": "u", "persona_id": "Lua"}).json()
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("DROP TABLE ion_turns")
+        path = f"/api/v2/conversations/{session['session_id']}/turn"
+        problem(client.post(path, json={"user_message": "what-I-said"}), 503)
+    lines = log.read_text()
+    assert "no such table" in lines
+    assert "what-I-said" not in lines
+    assert "the-key" not in lines
 
 
 def test_the_metrics_have_the_names_of_the_papers(client):
