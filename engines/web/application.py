@@ -76,7 +76,10 @@ def application(settings: Settings) -> ASGIApp:
     handle_errors(app)
     model_version = None if training is None else lambda: training.ensemble.model.version
     app.include_router(health_routes(version, sessions, model_version))
-    routes = [persona_routes(), recommend_routes(recommender(training, settings.faults))]
+    routes = [
+        persona_routes(),
+        recommend_routes(recommender(training, settings.faults), user_needed=settings.production),
+    ]
     if sessions is not None:
         watch(sessions, texts)
         turns = TurnTaker(sessions, texts)

@@ -3,9 +3,9 @@
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
 
 from engines.faults import Faults
@@ -18,6 +18,7 @@ from engines.recommendation.training import Training, TrainingInProgress
 from engines.resonance_key import ParsedKey, ResonanceKey, parse, parse_parts
 from engines.resonance_router import Routing
 from engines.text_reading import read_key
+from engines.web.callers import caller, check_same_user
 from engines.web.measured_router import routed
 from engines.web.observability import RECOMMENDATION_LATENCY
 from engines.web.problems import documented
@@ -110,12 +111,14 @@ def _key_of(request: RecommendRequest) -> ParsedKey:
     return ParsedKey(read_key(request.query))
 
 
-def recommend_routes(source: Recommender) -> APIRouter:
-    """The routes of recommendations."""
+def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRouter:
+    """The routes of recommendations: of the user whom ``X-User-Id`` names; ``user_needed`` as in conversations."""
     routes = APIRouter(prefix="/api/v2", responses=_ERRORS)
+    user = Annotated[str | None, Depends(caller(needed=user_needed))]
 
-    @routes.post("/recommend/personalized")
-    async def personalized(request: RecommendRequest) -> Recommended:
+    @routes.post("/recommend/personalized", responses=documented(403))
+    async def personalized(request: RecommendRequest, asking: user) -> Recommended:
+        check_same_user(request.user_id, asking)
         started_s, key = time.perf_counter(), _key_of(request)
         found = source.recommend(request.user_id, request.query, key)
         recommendation_id = issue(source.secret, request.user_id, found.primary, key.key)
@@ -142,8 +145,9 @@ def recommend_routes(source: Recommender) -> APIRouter:
             },
         )
 
-    @routes.post("/recommend/compare")
-    async def compare(request: CompareRequest) -> Compared:
+    @routes.post("/recommend/compare", responses=documented(403))
+    async def compare(request: CompareRequest, asking: user) -> Compared:
+        check_same_user(request.user_id, asking)
         key = ParsedKey(read_key(request.query))
         new, old = source.recommend(request.user_id, request.query, key), routed(key.key)
         legacy = Choice(persona=old.primary, confidence=old.confidence, method="resonance_router")
@@ -164,8 +168,9 @@ def recommend_routes(source: Recommender) -> APIRouter:
             },
         )
 
-    @routes.post("/recommend/feedback", responses=documented(404, 409))
-    async def feedback(request: FeedbackRequest) -> FeedbackTaken:
+    @routes.post("/recommend/feedback", responses=documented(403, 404, 409))
+    async def feedback(request: FeedbackRequest, asking: user) -> FeedbackTaken:
+        check_same_user(request.user_id, asking)
         made = read(source.secret, request.user_id, request.recommendation_id)
         if made is None:
             raise HTTPException(404, "there is no such recommendation of this user")
@@ -190,8 +195,9 @@ def recommend_routes(source: Recommender) -> APIRouter:
             raise HTTPException(409, "a model is being taught right now") from None
         return Taught(model_version=model.version, previous_version=before, users=len(model.places))
 
-    @routes.get("/recommend/history")
-    async def history(user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
+    @routes.get("/recommend/history", responses=documented(403))
+    async def history(asking: user, user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
+        check_same_user(user_id, asking)
         past = [
             Past(
                 recommendation_id=made.recommendation_id,

@@ -210,9 +210,24 @@ def test_another_user_neither_lists_nor_opens_sessions_of_somebody(client):
     assert client.get(f"/api/v2/conversations/{started.json()['session_id']}", headers=own).status_code == 200
 
 
-def test_in_production_a_conversation_needs_a_user():
+def test_another_user_neither_reads_nor_makes_nor_rates_recommendations_of_somebody(client):
+    other = {"X-User-Id": "other"}
+    mine = {"user_id": "u"}
+    made = client.post(PATH, json=BODY, headers={"X-User-Id": "u"}).json()
+    problem(client.post(PATH, json=BODY, headers=other), 403)
+    problem(client.post("/api/v2/recommend/compare", json=BODY, headers=other), 403)
+    rating = mine | {"recommendation_id": made["recommendation_id"], "rating": -1}
+    problem(client.post("/api/v2/recommend/feedback", json=rating, headers=other), 403)
+    problem(client.get("/api/v2/recommend/history", params=mine, headers=other), 403)
+    assert client.post("/api/v2/recommend/feedback", json=rating, headers={"X-User-Id": "u"}).status_code == 200
+
+
+def test_in_production_what_is_of_a_user_needs_one():
     with serving("phase4", ION_ENV="production", ION_API_KEYS="k") as client:
         client.headers["Authorization"] = "Bearer k"
+        problem(client.post(PATH, json=BODY), 403)
+        problem(client.get("/api/v2/recommend/history", params={"user_id": "u"}), 403)
+        assert client.post(PATH, json=BODY, headers={"X-User-Id": "u"}).status_code == 200
         body = {"user_id": "u", "persona_id": "Lua"}
         problem(client.post("/api/v2/conversations/start", json=body), 403)
         assert client.post("/api/v2/conversations/start", json=body, headers={"X-User-Id": "u"}).status_code == 200
