@@ -35,8 +35,11 @@ class Settings:
 
 def read_settings(release: Release) -> Settings:
     """Settings from the environment. Raises WrongSettings, or FaultsRefused, for what must not be started with."""
-    production = os.environ.get("ION_ENV") == "production"
-    keys = tuple(key.strip() for key in os.environ.get("ION_API_KEYS", "").split(",") if key.strip())
+    environment = os.environ.get("ION_ENV", "")
+    production = environment == "production"
+    if environment and not production:
+        raise WrongSettings(f"ION_ENV={environment!r}: expected production, or nothing; faults are only refused there")
+    keys = _keys()
     if production and not keys:
         raise WrongSettings("ION_ENV is production and ION_API_KEYS names no key: everybody would be let in")
     return Settings(
@@ -50,6 +53,17 @@ def read_settings(release: Release) -> Settings:
         data=Path(os.environ.get("ION_DATA") or _DATA),
         faults=read_faults(os.environ.get("ION_FAULTS", ""), production=production),
     )
+
+
+def _keys() -> tuple[str, ...]:
+    """Those of ION_API_KEYS; none when it is not set. A value without any would let everybody in by mistake."""
+    text = os.environ.get("ION_API_KEYS", "")
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if text and not keys:
+        raise WrongSettings("ION_API_KEYS is set and names no key")
+    if not all(key.isascii() and key.isprintable() for key in keys):
+        raise WrongSettings("ION_API_KEYS: expected printable ASCII, which a header can carry")
+    return keys
 
 
 def _number(name: str, at_most: int = 1_000_000) -> int | None:

@@ -20,7 +20,7 @@ from engines.recommendation.feedback_store import FeedbackStore
 from engines.recommendation.training import Training
 from engines.settings import Settings
 from engines.web.conversation_routes import conversation_routes
-from engines.web.gate import Gate
+from engines.web.gate import OPEN_PATHS, Gate
 from engines.web.health_routes import health_routes, watch
 from engines.web.observability import SWEPT
 from engines.web.persona_routes import persona_routes
@@ -85,7 +85,7 @@ def application(settings: Settings) -> ASGIApp:
         turns = TurnTaker(sessions, texts)
         routes.append(conversation_routes(sessions, turns, user_needed=settings.production))
     for some in routes:
-        app.include_router(some, responses=documented(*GATE_STATUSES, 400, 422))
+        app.include_router(some, responses=documented(*GATE_STATUSES, 422))
     if settings.api_keys:
         _describe_keys(app)
     _log.info("configured", service=SERVICE)
@@ -112,7 +112,7 @@ def _describe_keys(app: FastAPI) -> None:
         document = describe()
         document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
-            for operation in operations.values() if path.startswith("/api/") else ():
+            for operation in operations.values() if path not in OPEN_PATHS else ():
                 operation["security"] = [{"bearer": []}]
         return document
 

@@ -41,7 +41,6 @@ ROUTER_VERSION = "router_v1"
 
 _REMEMBERED_USERS = 2000
 _REMEMBERED_EACH = 10
-_ERRORS = documented(401, 413, 422, 429, 500)
 
 
 class Made(NamedTuple):
@@ -113,7 +112,7 @@ def _key_of(request: RecommendRequest) -> ParsedKey:
 
 def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRouter:
     """The routes of recommendations: of the user whom ``X-User-Id`` names; ``user_needed`` as in conversations."""
-    routes = APIRouter(prefix="/api/v2", responses=_ERRORS)
+    routes = APIRouter(prefix="/api/v2")
     user = Annotated[str | None, Depends(caller(needed=user_needed))]
 
     @routes.post("/recommend/personalized", responses=documented(403))
