@@ -52,9 +52,9 @@ def application(settings: Settings) -> ASGIApp:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(sweep_regularly(sessions)) if sessions else None
         _log.info("started", release=settings.release)
-        hourly = None if training is None else asyncio.create_task(training.hourly())
+        learning = None if training is None else asyncio.create_task(training.keep_up())
         yield
-        for task in (hourly, sweeping):
+        for task in (learning, sweeping):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):

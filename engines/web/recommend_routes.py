@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
+import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
 
@@ -14,7 +15,7 @@ from engines.recommendation.bounded import Bounded
 from engines.recommendation.ensemble import Feedback, Recommendation
 from engines.recommendation.feedback_store import AlreadyRated
 from engines.recommendation.receipts import SECRET_BYTES, Receipt, issue, read
-from engines.recommendation.training import Training, TrainingInProgress
+from engines.recommendation.training import NotTaught, Training, TrainingInProgress
 from engines.resonance_key import ParsedKey, ResonanceKey, parse, parse_parts
 from engines.resonance_router import Routing
 from engines.text_reading import read_key
@@ -36,6 +37,8 @@ from engines.web.schemas import (
     Taught,
     UserId,
 )
+
+_log = structlog.get_logger("ion")
 
 ROUTER_VERSION = "router_v1"
 
@@ -192,6 +195,11 @@ def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRo
             before, model = source.model_version, await source.training.again()
         except TrainingInProgress:
             raise HTTPException(409, "a model is being taught right now") from None
+        except NotTaught as error:
+            _log.error("a model could not be taught; the one before goes on", exc_info=error)
+            raise HTTPException(
+                503, "no model could be taught, the one before goes on", {"Retry-After": "60"}
+            ) from None
         return Taught(model_version=model.version, previous_version=before, users=len(model.places))
 
     @routes.get("/recommend/history", responses=documented(403))
