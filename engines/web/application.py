@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
@@ -46,7 +45,7 @@ def application(settings: Settings) -> ASGIApp:
     phase4 = settings.release == "phase4"
     sessions = Sessions(settings.database_url, settings.database_pool_size) if phase4 else None
     texts = TextSource(settings.text_api)
-    training = None if sessions is None else Training(settings.data, FeedbackStore(sessions.engine))
+    training = None if sessions is None else Training(settings.data, FeedbackStore(sessions.engine, sessions.calls))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +95,7 @@ async def sweep_regularly(sessions: Sessions, every_s: float = _SWEEP_EVERY_S) -
     """Remove sessions that expired long ago, again and again; processes that start together drift apart."""
     while True:
         try:
-            if removed := await run_in_threadpool(sessions.sweep):
+            if removed := await sessions.calls.run(sessions.sweep):
                 SWEPT.inc(removed)
                 _log.info("swept", sessions=removed)
         except SQLAlchemyError as error:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, NamedTuple
 
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.concurrency import run_in_threadpool
 
 from engines.faults import Faults
 from engines.personas import Persona
@@ -93,7 +92,7 @@ def recommender(training: Training | None, faults: Faults) -> Recommender:
 async def _learn(training: Training, request: FeedbackRequest, made: Receipt) -> None:
     """Keep the feedback, and let it count from the next recommendation on; the same one again changes nothing."""
     rating = (request.rating + 1) / 2
-    number = await run_in_threadpool(
+    number = await training.store.calls.run(
         training.store.add, request.recommendation_id, request.user_id, made.persona, made.key, rating
     )
     if number is not None:
