@@ -107,8 +107,8 @@ class Ensemble:
         with self._lock:
             if feedback.number in self._knows:  # a model was taught between storing it and this
                 return
-            before = self._feedback.get(user_id) or ()
-            self._feedback.put(user_id, (*before, feedback)[-_REMEMBERED_EACH:])
+            given = {*(self._feedback.get(user_id) or ()), feedback}  # it may come twice, and late
+            self._feedback.put(user_id, tuple(sorted(given)[-_REMEMBERED_EACH:]))
 
     def replace(self, model: Model, knows: Set[int]) -> None:
         """Recommend by another model from now on, which was taught the feedback of these numbers."""

@@ -1,7 +1,9 @@
 """Feedback in SQL, so that it outlives the process and teaches the next model of every process."""
 
 import secrets
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -11,11 +13,13 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     String,
     Table,
     delete,
     func,
     insert,
+    or_,
     select,
 )
 from sqlalchemy.exc import IntegrityError
@@ -126,10 +130,14 @@ class FeedbackStore:
         query = select(_feedback).order_by(_feedback.c.number.desc()).limit(MOST_KEPT)
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
-        return {
-            row.number: Interaction(row.user_id, Persona(row.persona), parse(row.resonance_key).key, row.rating)
-            for row in reversed(rows)
-        }
+        return _interactions(reversed(rows))
+
+    def after(self, number: int, left_out: Collection[int], most: int) -> dict[int, Interaction]:
+        """At most ``most`` of the feedback with higher numbers, and what there is of those ``left_out`` before."""
+        wanted = or_(_feedback.c.number > number, _feedback.c.number.in_(list(left_out)))
+        query = select(_feedback).where(wanted).order_by(_feedback.c.number).limit(most)
+        with self._engine.connect() as connection:
+            return _interactions(connection.execute(query).all())
 
     def forget(self) -> None:
         """Remove what is too old to be read."""
@@ -137,3 +145,10 @@ class FeedbackStore:
         with self._engine.begin() as connection:
             if (number := connection.execute(oldest).scalar()) is not None:
                 connection.execute(delete(_feedback).where(_feedback.c.number < number))
+
+
+def _interactions(rows: Iterable[Row[Any]]) -> dict[int, Interaction]:
+    return {
+        row.number: Interaction(row.user_id, Persona(row.persona), parse(row.resonance_key).key, row.rating)
+        for row in rows
+    }

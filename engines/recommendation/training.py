@@ -41,6 +41,11 @@ class Training:
         self._knows_until = max(known, default=0)
         self.ensemble = Ensemble(model, known)
 
+    @property
+    def taught_until(self) -> int:
+        """The number of the newest feedback that the model knows; 0 when it knows none."""
+        return self._knows_until
+
     async def again(self) -> Model:
         """Teach a model if there is feedback that the present one does not know; returns the one that answers now.
 

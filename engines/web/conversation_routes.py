@@ -3,7 +3,7 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
 from engines.conversation.memory import remember
@@ -12,6 +12,7 @@ from engines.conversation.sessions import MOST_LISTED, Sessions
 from engines.conversation.turns import Taken, TurnTaker
 from engines.resonance_key import ResonanceKey
 from engines.text_reading import read_key
+from engines.web.access import caller_of, same_user
 from engines.web.conversation_schemas import (
     Closed,
     CloseRequest,
@@ -29,7 +30,6 @@ from engines.web.observability import CHAT_DURATION, CHATS, MULTITURN_LATENCY, T
 from engines.web.problems import documented
 from engines.web.schemas import UserId
 
-_OTHER_USER = "X-User-Id names another user"
 SessionId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Cursor = Annotated[
     str | None,
@@ -49,22 +49,12 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
     With ``user_needed`` a request that names no user is refused.
     """
 
-    async def caller(
-        x_user_id: Annotated[str | None, Header(max_length=512, description="Whose sessions may be seen.")] = None,
-    ) -> str | None:
-        if x_user_id is None:
-            if user_needed:
-                raise HTTPException(403, "X-User-Id is needed")
-            return None
-        # Header bytes arrive as Latin-1; a user id is UTF-8 as it is in bodies.
-        return x_user_id.encode("latin-1", "replace").decode("utf-8", "replace")
-
     routes = APIRouter(prefix="/api/v2/conversations", responses=documented(403))
-    user = Annotated[str | None, Depends(caller)]
+    user = Annotated[str | None, Depends(caller_of(user_needed=user_needed))]
 
     @routes.post("/start")
     async def start(request: StartRequest, caller: user) -> Started:
-        _same_user(request.user_id, caller)
+        same_user(request.user_id, caller)
         session = await run_in_threadpool(
             sessions.start,
             request.user_id,
@@ -155,7 +145,7 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         limit: Limit = MOST_LISTED,
         cursor: Cursor = None,
     ) -> SessionList:
-        _same_user(user_id, caller)
+        same_user(user_id, caller)
         page = await run_in_threadpool(sessions.of_user, user_id, limit, cursor)
         return SessionList(
             user_id=user_id,
@@ -166,11 +156,6 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     return routes
-
-
-def _same_user(user_id: str, caller: str | None) -> None:
-    if caller is not None and caller != user_id:
-        raise HTTPException(403, _OTHER_USER)
 
 
 def _count(taken: Taken, key: ResonanceKey, duration_s: float) -> None:
