@@ -24,10 +24,6 @@ class Metric:
     high: float = 1.0
     measured: bool = False
 
-    def allows(self, value: float) -> bool:
-        """Whether a value can be an outcome."""
-        return value in (0.0, 1.0) if self.kind is Kind.PROPORTION else self.low <= value <= self.high
-
 
 ACCURACY = Metric("accuracy", Kind.PROPORTION, "the recommendation was accepted, by feedback on it", measured=True)
 METRICS = {

@@ -131,7 +131,7 @@ class CanaryConfigRequest(RequestBody):
 
     model_config = example(canary_percentage=5, enabled=True)
 
-    canary_percentage: Annotated[float, Field(ge=0, le=100)] | None = None
+    canary_percentage: Annotated[float, Field(strict=True, ge=0, le=100)] | None = None
     enabled: StrictBool | None = None
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
@@ -24,14 +25,13 @@ from engines.web.canary_schemas import Reset
 from engines.web.experiment_schemas import (
     ExperimentAnalysis,
     ExperimentConfig,
-    ExperimentConfigRequest,
     ExperimentReport,
     ExperimentStatus,
     MetricCompared,
     MetricDescription,
     MetricList,
     Recorded,
-    RecordRequest,
+    Told,
 )
 from engines.web.experiment_views import analysis_shown, metric_shown, report_shown
 from engines.web.problems import documented
@@ -51,6 +51,10 @@ _CSV: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+_BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d")
+_Since = Annotated[
+    str, Query(max_length=40, description="The earliest time, inclusive.", json_schema_extra={"format": "date-time"})
+]
 ArmOf = Callable[[str], Arm | None]
 
 
@@ -67,12 +71,10 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
         return began_at
 
     @routes.post("/record", responses=documented(403))
-    async def record(request: RecordRequest, caller: user) -> Recorded:
+    async def record(request: Told, caller: user) -> Recorded:
         same_user(request.user_id, caller)
-        if not METRICS[request.metric_name].allows(request.value):
-            raise HTTPException(422, f"value: no outcome of {request.metric_name} is {request.value:g}")
         arm, source = arm_of(request.user_id), secrets.token_urlsafe(16)
-        told = (request.metric_name.value, request.user_id, request.value, arm, source, request.session_id)
+        told = (request.metric_name, request.user_id, request.value, arm, source, request.session_id)
         at = await run_in_threadpool(outcomes.record, *told)
         assert at is not None  # its source is new
         return Recorded(
@@ -90,10 +92,16 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
         counts = await run_in_threadpool(outcomes.counts)
         return ExperimentStatus(running=experiment.running, began_at=experiment.began_at, outcomes=counts)
 
-    # Before the metric of any name, which would take "list" for one.
+    # Both before the metric of any name, which would take "list" and "reset" for one.
     @routes.get("/metrics/list")
     async def metric_list() -> MetricList:
         return MetricList(metrics=[MetricDescription(**asdict(metric)) for metric in METRICS.values()])
+
+    @routes.post("/metrics/reset", dependencies=admin, responses=documented(403))
+    async def reset() -> Reset:
+        removed = await run_in_threadpool(outcomes.remove_all)
+        _log.info("outcomes removed", outcomes=removed)
+        return Reset(forgotten=removed)
 
     @routes.get("/metrics/{name}", responses=documented(404, 409))
     async def metric(name: str) -> MetricCompared:
@@ -103,12 +111,6 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
         if missing := found.metrics[name].missing:
             raise HTTPException(409, missing)
         return metric_shown(name, found)
-
-    @routes.post("/metrics/reset", dependencies=admin, responses=documented(403))
-    async def reset() -> Reset:
-        removed = await run_in_threadpool(outcomes.remove_all)
-        _log.info("outcomes removed", outcomes=removed)
-        return Reset(forgotten=removed)
 
     @routes.get("/analysis", responses=documented(409))
     async def analysis(began_at: Annotated[datetime, Depends(running)]) -> ExperimentAnalysis:
@@ -122,28 +124,30 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
     async def configuration() -> ExperimentConfig:
         return _configured((await run_in_threadpool(switches.read)).experiment)
 
-    @routes.post("/configuration", dependencies=admin, responses=documented(403, 409))
-    async def configure(request: ExperimentConfigRequest) -> ExperimentConfig:
+    @routes.post("/start", dependencies=admin, responses=documented(403, 409))
+    async def start() -> ExperimentConfig:
         if settings.release == "phase3":
             raise HTTPException(409, "this release has one way to answer: there is nothing to compare")
-        before = (await run_in_threadpool(switches.read)).experiment
-        if request.running == before.running:
-            return _configured(before)
-        change = switches.start_experiment if request.running else switches.stop_experiment
-        now = (await run_in_threadpool(change)).experiment
-        _log.info("experiment changed", running=now.running)
-        return _configured(now)
+        if (await run_in_threadpool(switches.read)).experiment.running:
+            raise HTTPException(409, "an experiment runs")
+        now = await run_in_threadpool(switches.start_experiment)
+        _log.info("experiment started")
+        return _configured(now.experiment)
+
+    @routes.post("/stop", dependencies=admin, responses=documented(403))
+    async def stop() -> ExperimentConfig:
+        now = await run_in_threadpool(switches.stop_experiment)
+        _log.info("experiment stopped")
+        return _configured(now.experiment)
 
     @routes.get(
         "/outcomes", dependencies=admin, responses={**documented(403), **_CSV}, response_class=StreamingResponse
     )
     async def exported(
-        since: Annotated[
-            datetime | None, Query(description="The earliest time, in UTC where no zone is named.")
-        ] = None,
+        since: _Since = "1970-01-01T00:00:00Z",
         limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 10_000,
     ) -> StreamingResponse:
-        began = datetime(1970, 1, 1, tzinfo=UTC) if since is None else _utc(since)
+        began = _time(since)
         first = await run_in_threadpool(outcomes.page, began, None, min(limit, _ROWS_AT_ONCE))
         return StreamingResponse(_csv(outcomes, began, first, limit), media_type="text/csv")
 
@@ -165,11 +169,14 @@ def _lines(of_rows: object) -> str:
     return text.getvalue()
 
 
-def _utc(at: datetime) -> datetime:
+def _time(text: str) -> datetime:
     try:
+        if not _BEGINS_AS_TIME.match(text):
+            raise ValueError
+        at = datetime.fromisoformat(text.upper())
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
-        raise HTTPException(422, "since: expected a time between the years 1 and 9999") from None
+    except (ValueError, OverflowError):
+        raise HTTPException(422, "since: expected a time such as 2025-10-30T08:00:00Z") from None
 
 
 def _configured(experiment: Experiment) -> ExperimentConfig:

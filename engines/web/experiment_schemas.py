@@ -1,15 +1,14 @@
 """Bodies of requests and answers about outcomes and the experiment."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import BaseModel, Field
 
 from engines.experiments.analysis import Verdict
-from engines.experiments.metrics import METRICS, Kind
+from engines.experiments.metrics import Kind
 from engines.switches import Arm
-from engines.web.schemas import Metadata, RequestBody, UserId, example
+from engines.web.schemas import RequestBody, UserId, example
 
 _AT = "2025-10-30T08:00:00Z"
 _COMPARED = {
@@ -25,18 +24,46 @@ _COMPARED = {
     "significant": True,
 }
 
-ToldMetric = StrEnum("ToldMetric", {m.name: m.name for m in METRICS.values() if not m.measured})  # type: ignore[misc]
+
+class _Told(RequestBody):
+    user_id: UserId
+    session_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
 
 
-class RecordRequest(RequestBody):
-    """An outcome of a user. Accuracy cannot be told: it is measured by feedback on recommendations."""
+class ToldShare(_Told):
+    """Whether the user did something: 1 or 0."""
+
+    model_config = example(user_id="user-00001", metric_name="return_rate", value=1)
+
+    metric_name: Literal["conversation_adoption", "completion_rate", "return_rate"]
+    value: Annotated[float, Field(strict=True, ge=0, le=1, multiple_of=1)]
+
+
+class ToldSatisfaction(_Told):
+    """The user's own rating, from 1 to 5."""
+
+    model_config = example(user_id="user-00001", metric_name="user_satisfaction", value=4)
+
+    metric_name: Literal["user_satisfaction"]
+    value: Annotated[float, Field(strict=True, ge=1, le=5)]
+
+
+class ToldDuration(_Told):
+    """Minutes of a session, a day at most."""
 
     model_config = example(user_id="user-00001", metric_name="session_duration", value=7.5)
 
-    user_id: UserId
-    metric_name: ToldMetric
-    value: Annotated[float, Field(allow_inf_nan=False, ge=0, le=1440)]
-    session_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    metric_name: Literal["session_duration"]
+    value: Annotated[float, Field(strict=True, ge=0, le=1440)]
+
+
+Told = Annotated[
+    ToldShare | ToldSatisfaction | ToldDuration,
+    Field(
+        discriminator="metric_name",
+        description="An outcome of a user. Accuracy cannot be told: feedback on recommendations measures it.",
+    ),
+]
 
 
 class Recorded(BaseModel):
@@ -56,7 +83,7 @@ class Recorded(BaseModel):
     value: float
     arm: Arm | None
     recorded_at: datetime
-    metadata: dict[str, Metadata]
+    metadata: dict[str, Any]
 
 
 class ArmOfMetric(BaseModel):
@@ -149,14 +176,6 @@ class MetricList(BaseModel):
     """All metrics."""
 
     metrics: list[MetricDescription]
-
-
-class ExperimentConfigRequest(RequestBody):
-    """Start or stop the experiment; starting draws new arms."""
-
-    model_config = example(running=True)
-
-    running: StrictBool
 
 
 class ExperimentConfig(BaseModel):

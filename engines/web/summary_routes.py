@@ -1,10 +1,10 @@
 """Running summaries of sessions, and the paths under which the earlier releases were spoken to."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import BaseModel, Field
 
 from engines.conversation.memory import summarize, summarize_messages, tokens_of
 from engines.conversation.session import StoredTurn
@@ -14,7 +14,7 @@ from engines.web.access import caller_of
 from engines.web.conversation_routes import SessionId
 from engines.web.conversation_schemas import TurnRequest
 from engines.web.problems import documented
-from engines.web.schemas import Message, RequestBody, example
+from engines.web.schemas import RequestBody, example
 
 _SESSION = "2nN0cZ1qk7yC3wLxq8bVfE5hT9uRjKaM"
 _SUMMARY = {
@@ -24,6 +24,9 @@ _SUMMARY = {
     "turns": 1,
     "tokens": 22,
 }
+_Words = Annotated[
+    str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$", examples=["How do I start?"])
+]
 _LETTERS = {"user": "U", "assistant": "A"}
 _QueriedSession = Annotated[
     str, Query(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", description="The session to be closed.")
@@ -65,7 +68,7 @@ class Said(BaseModel):
     """A message, and who said it."""
 
     role: Annotated[str, Field(pattern="^(user|assistant)$", examples=["user"])]
-    content: Message
+    content: _Words
 
 
 class PreviewRequest(RequestBody):
@@ -73,7 +76,8 @@ class PreviewRequest(RequestBody):
 
     model_config = example(messages=[{"role": "user", "content": "How do I split this Python service?"}])
 
-    messages: Annotated[list[Said], Field(max_length=50)]
+    # None of them is answered with 400, not with the 422 of a body that is wrong: there is nothing to summarize.
+    messages: Annotated[list[Said], Field(max_length=50, json_schema_extra={"minItems": 1})]
 
 
 class Preview(BaseModel):
@@ -100,10 +104,7 @@ def summary_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = 
             summary=_summary(session_id, stored[: taken.turn.number]),
         )
 
-    @routes.get("/summaries/{session_id}", responses=documented(403, 404))
-    async def summary(session_id: SessionId, caller: user) -> Summary:
-        return _summary(session_id, await run_in_threadpool(_said, sessions, session_id, caller))
-
+    # Before the summary of any id, which would take "preview" for one.
     @routes.post("/summaries/preview", responses=documented(400))
     async def preview(request: PreviewRequest) -> Preview:
         said = [(_LETTERS[one.role], one.content) for one in request.messages if one.content.strip()]
@@ -112,11 +113,19 @@ def summary_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = 
         text = summarize_messages(said)
         return Preview(summary=text, tokens=tokens_of(text))
 
+    @routes.get("/summaries/{session_id}", responses=documented(403, 404))
+    async def summary(session_id: SessionId, caller: user) -> Summary:
+        return _summary(session_id, await run_in_threadpool(_said, sessions, session_id, caller))
+
     @routes.post("/chat/end", responses=documented(403, 404))
-    async def end(session_id: _QueriedSession, caller: user, skip_summary: StrictBool | None = None) -> ChatEnded:
+    async def end(
+        session_id: _QueriedSession, caller: user, skip_summary: Literal["true", "false"] = "false"
+    ) -> ChatEnded:
         stored = await run_in_threadpool(_said, sessions, session_id, caller)
         await run_in_threadpool(sessions.finish, session_id, caller)
-        return ChatEnded(session_id=session_id, summary=None if skip_summary else _summary(session_id, stored))
+        return ChatEnded(
+            session_id=session_id, summary=None if skip_summary == "true" else _summary(session_id, stored)
+        )
 
     return routes
 
