@@ -39,7 +39,10 @@ class Settings:
 
 def read_settings(release: Release) -> Settings:
     """Settings from the environment. Raises WrongSettings, or FaultsRefused, for what must not be started with."""
-    production = os.environ.get("ION_ENV") == "production"
+    environment = os.environ.get("ION_ENV", "")
+    production = environment == "production"
+    if environment and not production:
+        raise WrongSettings(f"ION_ENV={environment!r}: expected production, or nothing; faults are only refused there")
     keys = _keys("ION_API_KEYS")
     if production and not keys:
         raise WrongSettings("ION_ENV is production and ION_API_KEYS names no key: everybody would be let in")
@@ -58,7 +61,14 @@ def read_settings(release: Release) -> Settings:
 
 
 def _keys(name: str) -> tuple[str, ...]:
-    return tuple(key.strip() for key in os.environ.get(name, "").split(",") if key.strip())
+    """Those of a variable; none when it is not set. A value without any would let everybody in by mistake."""
+    text = os.environ.get(name, "")
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if text and not keys:
+        raise WrongSettings(f"{name} is set and names no key")
+    if not all(key.isascii() and key.isprintable() for key in keys):
+        raise WrongSettings(f"{name}: expected printable ASCII, which a header can carry")
+    return keys
 
 
 def _number(name: str, at_most: int = 1_000_000) -> int | None:

@@ -10,9 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from engines.experiments.outcomes import Outcomes
-from engines.recommendation.following import FeedbackFollower
 from engines.recommendation.history import History
-from engines.recommendation.training import Training
 from engines.switches import SwitchStore
 
 _log = structlog.get_logger("ion")
@@ -21,22 +19,17 @@ KEEP_UP_EVERY_S = 1.0
 
 
 class Shared:
-    """Switches, history and outcomes, and the feedback that other processes took. ``training`` is None in Phase 3."""
+    """Switches, history and outcomes; what others know of feedback is a matter of training."""
 
-    def __init__(self, engine: Engine, training: Training | None) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.switches = SwitchStore(engine)
         self.history = History(engine)
         self.outcomes = Outcomes(engine)
-        self._follower = None
-        if training is not None:
-            self._follower = FeedbackFollower(training.store, training.taught_until, training.ensemble.learn)
         self._kept_up_s = time.monotonic()
 
     def keep_up(self) -> None:
         """Read what the others changed, and write what this process remembers. Raises SQLAlchemyError."""
         self.switches.read()
-        if self._follower is not None:
-            self._follower.catch_up()
         self.history.flush()
         self._kept_up_s = time.monotonic()
 

@@ -199,8 +199,8 @@ def _decoded(cursor: str) -> tuple[datetime, str]:
     try:
         at, _, session_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").partition(" ")
         when = datetime.fromisoformat(at)
+        if when.tzinfo is None or not session_id.isprintable():
+            raise WrongCursor
+        return when.astimezone(UTC), session_id
     except (ValueError, OverflowError, binascii.Error) as error:
         raise WrongCursor from error
-    if when.tzinfo is None or not session_id.isprintable():
-        raise WrongCursor
-    return when.astimezone(UTC), session_id

@@ -57,17 +57,17 @@ def application(settings: Settings) -> ASGIApp:
     texts = TextSource(settings.text_api)
     feedback = FeedbackStore(store.engine)
     training = Training(settings.data, feedback) if phase4 else None
-    shared, answers, cache = Shared(store.engine, training), Answers(), AnswerCache()
+    shared, answers, cache = Shared(store.engine), Answers(), AnswerCache()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(sweep_regularly(sessions)) if sessions else None
         _log.info("started", release=settings.release)
-        hourly = None if training is None else asyncio.create_task(training.hourly())
+        learning = None if training is None else asyncio.create_task(training.keep_up())
         keeping_up = asyncio.create_task(regularly(shared.keep_up, "keeping up with others", KEEP_UP_EVERY_S))
         forgetting = asyncio.create_task(regularly(shared.outcomes.forget, "old outcomes", _SWEEP_EVERY_S))
         yield
-        for task in (hourly, sweeping, keeping_up, forgetting):
+        for task in (learning, sweeping, keeping_up, forgetting):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -111,7 +111,7 @@ def application(settings: Settings) -> ASGIApp:
             canary_routes(shared.switches, answers, settings),
         ]
     for some in routes:
-        app.include_router(some, responses=documented(*GATE_STATUSES, 400, 422))
+        app.include_router(some, responses=documented(*GATE_STATUSES, 422))
     if settings.api_keys:
         _describe_keys(app)
     _log.info("configured", service=SERVICE)

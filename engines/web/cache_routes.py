@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from engines.answer_cache import AnswerCache
 from engines.resonance_router import route
 from engines.settings import Settings
-from engines.web.access import admin_of
+from engines.web.admin import admin_of
 from engines.web.problems import documented
 from engines.web.schemas import example
 

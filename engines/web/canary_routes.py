@@ -16,7 +16,7 @@ from engines.canary.answers import MOST_ERRORS, Answer, Answers, By, by_path, fa
 from engines.canary.health import LEAST_ANSWERS, Check, checks, memory_share, state_of
 from engines.settings import Settings
 from engines.switches import Canary, SwitchStore
-from engines.web.access import admin_of
+from engines.web.admin import admin_of
 from engines.web.canary_schemas import (
     CanaryConfig,
     CanaryConfigRequest,

@@ -12,7 +12,7 @@ from engines.conversation.sessions import MOST_LISTED, Sessions
 from engines.conversation.turns import Taken, TurnTaker
 from engines.resonance_key import ResonanceKey
 from engines.text_reading import read_key
-from engines.web.access import caller_of, same_user
+from engines.web.callers import caller, check_same_user
 from engines.web.conversation_schemas import (
     Closed,
     CloseRequest,
@@ -50,11 +50,11 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
     """
 
     routes = APIRouter(prefix="/api/v2/conversations", responses=documented(403))
-    user = Annotated[str | None, Depends(caller_of(user_needed=user_needed))]
+    user = Annotated[str | None, Depends(caller(needed=user_needed))]
 
     @routes.post("/start")
-    async def start(request: StartRequest, caller: user) -> Started:
-        same_user(request.user_id, caller)
+    async def start(request: StartRequest, asking: user) -> Started:
+        check_same_user(request.user_id, asking)
         session = await run_in_threadpool(
             sessions.start,
             request.user_id,
@@ -73,10 +73,10 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     @routes.post("/{session_id}/turn", responses=documented(404, 409))
-    async def turn(session_id: SessionId, request: TurnRequest, caller: user) -> TurnTaken:
+    async def turn(session_id: SessionId, request: TurnRequest, asking: user) -> TurnTaken:
         started_s = time.perf_counter()
         with MULTITURN_LATENCY.time():
-            taken = await turns.take(session_id, caller, request.user_message)
+            taken = await turns.take(session_id, asking, request.user_message)
         duration_s, key = time.perf_counter() - started_s, read_key(request.user_message)
         _count(taken, key, duration_s)
         return TurnTaken(
@@ -97,8 +97,8 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     @routes.get("/{session_id}", responses=documented(404))
-    async def get(session_id: SessionId, caller: user) -> SessionDetail:
-        session = await run_in_threadpool(sessions.get, session_id, caller)
+    async def get(session_id: SessionId, asking: user) -> SessionDetail:
+        session = await run_in_threadpool(sessions.get, session_id, asking)
         stored = await run_in_threadpool(sessions.turns, session_id)
         memory = remember([t.user_message for t in stored])
         return SessionDetail(
@@ -120,11 +120,11 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     @routes.post("/{session_id}/close", responses=documented(404))
-    async def close(session_id: SessionId, caller: user, request: CloseRequest | None = None) -> Closed:
+    async def close(session_id: SessionId, asking: user, request: CloseRequest | None = None) -> Closed:
         request = request or CloseRequest()
-        await run_in_threadpool(sessions.get, session_id, caller)
+        await run_in_threadpool(sessions.get, session_id, asking)
         stored = await run_in_threadpool(sessions.turns, session_id)
-        session = await run_in_threadpool(sessions.finish, session_id, caller, keep_turns=request.save_conversation)
+        session = await run_in_threadpool(sessions.finish, session_id, asking, keep_turns=request.save_conversation)
         closed_at = session.closed_at or session.last_activity
         return Closed(
             session_id=session_id,
@@ -140,12 +140,12 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
 
     @routes.get("")
     async def of_user(
-        caller: user,
+        asking: user,
         user_id: UserId = Query(),  # noqa: B008 - how FastAPI declares parameters
         limit: Limit = MOST_LISTED,
         cursor: Cursor = None,
     ) -> SessionList:
-        same_user(user_id, caller)
+        check_same_user(user_id, asking)
         page = await run_in_threadpool(sessions.of_user, user_id, limit, cursor)
         return SessionList(
             user_id=user_id,

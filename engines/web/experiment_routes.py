@@ -20,7 +20,8 @@ from engines.experiments.outcomes import Outcome, Outcomes, rows
 from engines.experiments.statistics import ALPHA
 from engines.settings import Settings
 from engines.switches import Arm, Experiment, SwitchStore
-from engines.web.access import admin_of, caller_of, same_user
+from engines.web.admin import admin_of
+from engines.web.callers import caller, check_same_user
 from engines.web.canary_schemas import Reset
 from engines.web.experiment_schemas import (
     ExperimentAnalysis,
@@ -62,7 +63,7 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
     """The routes. What is of all users, and what changes or removes anything, asks for the admin right."""
     routes = APIRouter(prefix="/api/v2/experiments", tags=["experiments"])
     admin = [Depends(admin_of(settings))]
-    user = Annotated[str | None, Depends(caller_of(user_needed=settings.production))]
+    user = Annotated[str | None, Depends(caller(needed=settings.production))]
 
     async def running() -> datetime:
         began_at = (await run_in_threadpool(switches.read)).experiment.began_at
@@ -71,8 +72,8 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
         return began_at
 
     @routes.post("/record", responses=documented(403))
-    async def record(request: Told, caller: user) -> Recorded:
-        same_user(request.user_id, caller)
+    async def record(request: Told, asking: user) -> Recorded:
+        check_same_user(request.user_id, asking)
         arm, source = arm_of(request.user_id), secrets.token_urlsafe(16)
         told = (request.metric_name, request.user_id, request.value, arm, source, request.session_id)
         at = await run_in_threadpool(outcomes.record, *told)

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from structlog.tracebacks import ExceptionDictTransformer
 
 from engines.canary.answers import By
 
@@ -93,7 +94,8 @@ def log_as_json(service: str, version: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.EventRenamer("message"),
-            structlog.processors.dict_tracebacks,
+            # Without the variables of the frames: they hold what users said, and keys.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
     )

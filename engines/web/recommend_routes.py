@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
 
@@ -14,13 +15,13 @@ from engines.personas import Persona
 from engines.recommendation.ensemble import Feedback, Recommendation
 from engines.recommendation.feedback_store import AlreadyRated
 from engines.recommendation.receipts import Receipt, issue, read
-from engines.recommendation.training import Training, TrainingInProgress
+from engines.recommendation.training import NotTaught, Training, TrainingInProgress
 from engines.resonance_key import ParsedKey, parse, parse_parts
 from engines.resonance_router import Routing
 from engines.shared import Shared
 from engines.switches import Arm
 from engines.text_reading import read_key
-from engines.web.access import caller_of, same_user
+from engines.web.callers import caller, check_same_user
 from engines.web.measured_router import routed
 from engines.web.observability import RECOMMENDATION_LATENCY, RECOMMENDATIONS, answered_by
 from engines.web.problems import documented
@@ -39,9 +40,9 @@ from engines.web.schemas import (
     UserId,
 )
 
-ROUTER_VERSION = "router_v1"
+_log = structlog.get_logger("ion")
 
-_ERRORS = documented(401, 413, 422, 429, 500)
+ROUTER_VERSION = "router_v1"
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,13 @@ def _key_of(request: RecommendRequest) -> ParsedKey:
 
 
 def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRouter:
-    """The routes of recommendations. What a user was recommended is shown to this user alone."""
-    routes = APIRouter(prefix="/api/v2", responses=_ERRORS)
-    user = Annotated[str | None, Depends(caller_of(user_needed=user_needed))]
+    """The routes of recommendations: of the user whom ``X-User-Id`` names; ``user_needed`` as in conversations."""
+    routes = APIRouter(prefix="/api/v2")
+    user = Annotated[str | None, Depends(caller(needed=user_needed))]
 
-    @routes.post("/recommend/personalized")
-    async def personalized(request: RecommendRequest) -> Recommended:
+    @routes.post("/recommend/personalized", responses=documented(403))
+    async def personalized(request: RecommendRequest, asking: user) -> Recommended:
+        check_same_user(request.user_id, asking)
         started_s, key = time.perf_counter(), _key_of(request)
         found = source.recommend(request.user_id, request.query, key)
         recommendation_id = issue(source.secret, request.user_id, found.primary, key.key)
@@ -143,8 +145,9 @@ def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRo
             },
         )
 
-    @routes.post("/recommend/compare")
-    async def compare(request: CompareRequest) -> Compared:
+    @routes.post("/recommend/compare", responses=documented(403))
+    async def compare(request: CompareRequest, asking: user) -> Compared:
+        check_same_user(request.user_id, asking)
         key = ParsedKey(read_key(request.query))
         new, old = source.best(request.user_id, request.query, key), routed(key.key)
         legacy = Choice(persona=old.primary, confidence=old.confidence, method="resonance_router")
@@ -165,8 +168,9 @@ def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRo
             },
         )
 
-    @routes.post("/recommend/feedback", responses=documented(404, 409))
-    async def feedback(request: FeedbackRequest) -> FeedbackTaken:
+    @routes.post("/recommend/feedback", responses=documented(403, 404, 409))
+    async def feedback(request: FeedbackRequest, asking: user) -> FeedbackTaken:
+        check_same_user(request.user_id, asking)
         made = read(source.secret, request.user_id, request.recommendation_id)
         if made is None:
             raise HTTPException(404, "there is no such recommendation of this user")
@@ -188,11 +192,16 @@ def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRo
             before, model = source.model_version, await source.training.again()
         except TrainingInProgress:
             raise HTTPException(409, "a model is being taught right now") from None
+        except NotTaught as error:
+            _log.error("a model could not be taught; the one before goes on", exc_info=error)
+            raise HTTPException(
+                503, "no model could be taught, the one before goes on", {"Retry-After": "60"}
+            ) from None
         return Taught(model_version=model.version, previous_version=before, users=len(model.places))
 
     @routes.get("/recommend/history", responses=documented(403))
-    async def history(caller: user, user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
-        same_user(user_id, caller)
+    async def history(asking: user, user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
+        check_same_user(user_id, asking)
         past = [
             Past(
                 recommendation_id=made.recommendation_id,

@@ -17,7 +17,7 @@ from engines.canary.answers import Answers, measured
 from engines.canary.health import memory_limit
 from engines.settings import Settings
 from engines.shared import Shared
-from engines.web.access import admin_of
+from engines.web.admin import admin_of
 from engines.web.problems import GATE_STATUSES, documented
 from engines.web.schemas import example
 

@@ -10,7 +10,7 @@ from engines.conversation.memory import summarize, summarize_messages, tokens_of
 from engines.conversation.session import StoredTurn
 from engines.conversation.sessions import Sessions
 from engines.conversation.turns import TurnTaker
-from engines.web.access import caller_of
+from engines.web.callers import caller
 from engines.web.conversation_routes import SessionId
 from engines.web.conversation_schemas import TurnRequest
 from engines.web.problems import documented
@@ -92,11 +92,11 @@ class Preview(BaseModel):
 def summary_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = False) -> APIRouter:
     """The routes. A session of another user than ``X-User-Id`` names is not found."""
     routes = APIRouter(tags=["summaries"])
-    user = Annotated[str | None, Depends(caller_of(user_needed=user_needed))]
+    user = Annotated[str | None, Depends(caller(needed=user_needed))]
 
     @routes.post("/sessions/{session_id}/messages", responses=documented(403, 404, 409))
-    async def say(session_id: SessionId, request: TurnRequest, caller: user) -> SummaryAnswer:
-        taken = await turns.take(session_id, caller, request.user_message)
+    async def say(session_id: SessionId, request: TurnRequest, asking: user) -> SummaryAnswer:
+        taken = await turns.take(session_id, asking, request.user_message)
         stored = await run_in_threadpool(sessions.turns, session_id)
         return SummaryAnswer(
             turn_number=taken.turn.number,
@@ -114,15 +114,15 @@ def summary_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = 
         return Preview(summary=text, tokens=tokens_of(text))
 
     @routes.get("/summaries/{session_id}", responses=documented(403, 404))
-    async def summary(session_id: SessionId, caller: user) -> Summary:
-        return _summary(session_id, await run_in_threadpool(_said, sessions, session_id, caller))
+    async def summary(session_id: SessionId, asking: user) -> Summary:
+        return _summary(session_id, await run_in_threadpool(_said, sessions, session_id, asking))
 
     @routes.post("/chat/end", responses=documented(403, 404))
     async def end(
-        session_id: _QueriedSession, caller: user, skip_summary: Literal["true", "false"] = "false"
+        session_id: _QueriedSession, asking: user, skip_summary: Literal["true", "false"] = "false"
     ) -> ChatEnded:
-        stored = await run_in_threadpool(_said, sessions, session_id, caller)
-        await run_in_threadpool(sessions.finish, session_id, caller)
+        stored = await run_in_threadpool(_said, sessions, session_id, asking)
+        await run_in_threadpool(sessions.finish, session_id, asking)
         return ChatEnded(
             session_id=session_id, summary=None if skip_summary == "true" else _summary(session_id, stored)
         )

@@ -1,7 +1,6 @@
 """What processes on one database know of each other: past recommendations, and feedback before the next model."""
 
 import threading
-from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,14 +8,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from engines.conversation.database import open_database
 from engines.personas import Persona
 from engines.recommendation import history as history_module
-from engines.recommendation.ensemble import Ensemble, Feedback
-from engines.recommendation.feedback_store import FeedbackStore, _feedback
-from engines.recommendation.following import FeedbackFollower
 from engines.recommendation.history import MOST_SHOWN, History
 from engines.resonance_key import parse
 from processes.wait import wait_for
 from tests.engines.conftest import serving
-from tests.engines.test_recommendation import KEY, MODEL
 
 pytestmark = pytest.mark.phase4
 
@@ -92,49 +87,6 @@ def test_many_threads_lose_and_double_nothing(engine):
     for thread in threads:
         thread.join()
     assert [ids(history, f"u{number}") for number in range(300)] == [[f"r{number}"] for number in range(300)]
-
-
-def test_feedback_that_another_process_took_is_learnt_once_in_the_order_of_its_numbers(engine):
-    store, learnt = FeedbackStore(engine), []
-    first = store.add("r1", "u", Persona.LUA, KEY, 0.2)
-    follower = FeedbackFollower(store, first, lambda user, feedback: learnt.append((user, feedback)))
-    follower.catch_up()
-    assert learnt == [], "the model knows it"
-    numbers = [store.add(f"more{n}", f"u{n}", Persona.NANA, KEY, 1.0) for n in range(3)]
-    follower.catch_up()
-    follower.catch_up()
-    assert learnt == [(f"u{n}", Feedback(number, Persona.NANA, 1.0)) for n, number in enumerate(numbers)]
-
-
-def test_a_number_that_is_stored_after_a_higher_one_is_not_missed(engine):
-    store, learnt = FeedbackStore(engine), []
-    follower = FeedbackFollower(store, 0, lambda _user, feedback: learnt.append(feedback.number))
-    row = {"user_id": "u", "persona": "Lua", "resonance_key": str(KEY), "rating": 1.0, "at": datetime.now(UTC)}
-
-    def add(number):
-        with engine.begin() as connection:
-            connection.execute(_feedback.insert().values(number=number, recommendation_id=f"r{number}", **row))
-
-    for number in (1, 4):
-        add(number)
-    follower.catch_up()
-    assert learnt == [1, 4]
-    add(3)
-    follower.catch_up()
-    add(2)
-    follower.catch_up()
-    follower.catch_up()
-    assert learnt == [1, 4, 3, 2]
-
-
-def test_feedback_learnt_twice_or_late_changes_nothing():
-    once, again = Ensemble(MODEL), Ensemble(MODEL)
-    given = [Feedback(number, Persona.LUA, number / 30) for number in range(30)]
-    for feedback in given:
-        once.learn("u", feedback)
-    for feedback in [*given[::-1], *given[::2]]:
-        again.learn("u", feedback)
-    assert once.recommend("u", "hello", KEY) == again.recommend("u", "hello", KEY)
 
 
 def test_processes_share_history_and_feedback_within_seconds(new_database):
