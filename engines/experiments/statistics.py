@@ -20,7 +20,7 @@ from engines.experiments.metrics import Kind
 ALPHA = 0.05
 LEAST_USERS = 30
 _LEAST_EXPECTED = 5
-_LEAST_SPREAD = 1e-12
+_LEAST_SPREAD = _ROUNDING = 1e-12
 # Sample ratios are looked at often, and an alarm voids the experiment: rarer than alpha.
 RATIO_ALPHA = 0.001
 
@@ -73,7 +73,7 @@ def _means(control: Group, treatment: Group) -> Comparison:
 def _proportions(control: Group, treatment: Group) -> Comparison:
     users = control.users + treatment.users
     pooled = (control.mean * control.users + treatment.mean * treatment.users) / users
-    if min(control.users, treatment.users) * min(pooled, 1 - pooled) < _LEAST_EXPECTED:
+    if min(control.users, treatment.users) * min(pooled, 1 - pooled) < _LEAST_EXPECTED * (1 - _ROUNDING):
         raise NotEnough(f"{_LEAST_EXPECTED} users of either outcome would have to be expected in each arm")
     difference = treatment.mean - control.mean
     error = math.sqrt(pooled * (1 - pooled) * (1 / control.users + 1 / treatment.users))

@@ -35,7 +35,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 # Said twice they could mean one user or key to whatever is in front of the service, and another one here.
 _ONCE = ("authorization", "x-user-id")
 
-OPEN_PATHS = frozenset({"/", "/health", "/health/ready", "/metrics", "/openapi.json"})
+OPEN_PATHS = frozenset({"/health", "/health/ready", "/metrics", "/openapi.json"})
 """What needs no key and has no limit; everything else does."""
 
 

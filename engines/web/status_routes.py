@@ -142,7 +142,7 @@ def status_routes(parts: Parts) -> APIRouter:
     release, version = parts.settings.release, parts.version
     refusals = documented(*GATE_STATUSES)
 
-    @routes.get("/")
+    @routes.get("/", responses=refusals)
     async def about() -> About:
         return About(service=SERVICE, version=version, release=release, document="/openapi.json", health="/health")
 

@@ -219,9 +219,9 @@ def test_what_concerns_all_asks_for_a_key_with_the_admin_right(serve):
             assert asked(client, method, path, "master") == 200, path
         assert asked(client, "GET", "/api/v2/canary/status", "plain") == 200
         assert asked(client, "GET", "/api/v2/personas", "master") == 200
-        for path in ("/health/detailed", "/api/v2/status", "/api/v2/canary/ping", "/chat", "/no-such-path"):
+        for path in ("/", "/health/detailed", "/api/v2/status", "/api/v2/canary/ping", "/chat", "/no-such-path"):
             assert asked(client, "GET", path, None) == 401, path
-        for path in ("/", "/health", "/health/ready", "/metrics", "/openapi.json"):
+        for path in ("/health", "/health/ready", "/metrics", "/openapi.json"):
             assert asked(client, "GET", path, None) == 200, path
 
 

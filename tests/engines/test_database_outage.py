@@ -21,7 +21,8 @@ if COMMANDS is not None:
     def test_without_its_database_the_service_is_not_ready_and_loses_nothing_that_was_stored():
         with running_server(COMMANDS) as server:
             with serving("phase4", ION_DATABASE_URL=server.new_database()) as client:
-                path = f"/api/v2/conversations/{client.post('/api/v2/conversations/start', json=START).json()['session_id']}"
+                session = client.post("/api/v2/conversations/start", json=START).json()["session_id"]
+                path = f"/api/v2/conversations/{session}"
                 client.post(f"{path}/turn", json={"user_message": "remember this"})
                 server.kill()
 
