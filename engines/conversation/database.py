@@ -107,12 +107,12 @@ def open_database(url: str, pool_size: int = DEFAULT_POOL_SIZE) -> Engine:
     return engine
 
 
-def create_tables(engine: Engine) -> None:
+def create_tables(engine: Engine, tables: MetaData = metadata) -> None:
     """Make what is missing; several processes may do so at the same time."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # its IF NOT EXISTS alone fails when two create at once
             connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-        for table in metadata.sorted_tables:
+        for table in tables.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))

@@ -23,7 +23,6 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
-from engines.conversation.database_calls import DatabaseCalls
 from engines.personas import Persona
 from engines.recommendation.interactions import Interaction
 from engines.recommendation.receipts import SECRET_BYTES
@@ -70,13 +69,11 @@ class AlreadyRated(Exception):
 class FeedbackStore:
     """The store. Safe for several threads and processes; its methods raise SQLAlchemyError when it does not answer.
 
-    ``secret`` is the same for all processes on one database. ``calls`` runs methods off the event loop; it is shared by
-    all that use the engine's connections.
+    ``secret`` is the same for all processes on one database.
     """
 
-    def __init__(self, engine: Engine, calls: DatabaseCalls | None = None) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.calls = calls or DatabaseCalls(1)
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":  # its IF NOT EXISTS alone fails when two create at once
                 connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))

@@ -10,9 +10,10 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engines.canary.answers import Answer, Answers
 from engines.settings import Settings
 from engines.web.credentials import Keys, RateLimit, client_of
-from engines.web.observability import IN_FLIGHT, observe_answer, request_id, trace_id
+from engines.web.observability import IN_FLIGHT, answered_by, observe_answer, request_id, trace_id
 from engines.web.problems import problem
 
 _log = structlog.get_logger("ion")
@@ -27,6 +28,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TRACEPARENT = re.compile(
     r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
+# Whoever watches the service would change what they see.
+_WATCHING = ("/api/v2/canary", "/api/v2/experiments")
 # Whatever else a client calls its method is one label: what clients choose must not grow the number of series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Said twice they could mean one user or key to whatever is in front of the service, and another one here.
@@ -39,10 +42,10 @@ OPEN_PATHS = frozenset({"/health", "/health/ready", "/metrics", "/openapi.json"}
 class Gate:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, settings: Settings, answers: Answers) -> None:
+        self._app, self._answers = app, answers
         self._faults = settings.faults
-        self._keys = Keys(settings.api_keys)
+        self._keys = Keys((*settings.api_keys, *settings.admin_keys) if settings.api_keys else ())
         self._limit = RateLimit(settings.requests_per_minute)
         self._in_flight = self._receiving = 0
         IN_FLIGHT.set_function(lambda: self._in_flight)
@@ -57,7 +60,7 @@ class Gate:
         request = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
         trace = parent.group(1) if parent else secrets.token_hex(16)
-        tokens = request_id.set(request), trace_id.set(trace)
+        tokens = request_id.set(request), trace_id.set(trace), answered_by.set(None)
         started_s, status = time.perf_counter(), 500
 
         async def send_marked(message: Message) -> None:
@@ -75,9 +78,10 @@ class Gate:
             await (refusal or self._app)(scope, self._limited(receive), send_marked)
         finally:
             self._in_flight -= 1
-            _observe(scope, status, time.perf_counter() - started_s)
+            _observe(scope, status, time.perf_counter() - started_s, self._answers)
             request_id.reset(tokens[0])
             trace_id.reset(tokens[1])
+            answered_by.reset(tokens[2])
 
     async def _refusal(self, scope: Scope, headers: Headers) -> ASGIApp | None:
         """The answer to a request that goes no further; None when it may pass."""
@@ -131,10 +135,13 @@ class Gate:
         return receive_counted
 
 
-def _observe(scope: Scope, status: int, duration_s: float) -> None:
+def _observe(scope: Scope, status: int, duration_s: float, answers: Answers) -> None:
     path = getattr(scope.get("route"), "path", None) or "unmatched"
     method = scope["method"] if scope["method"] in _METHODS else "other"
     observe_answer(method, path, status, duration_s)
+    if scope["path"] not in OPEN_PATHS and not path.startswith(_WATCHING):
+        by, ids = answered_by.get(), (request_id.get(), trace_id.get())
+        answers.note(Answer(time.time(), method, path, status, round(duration_s * 1000, 3), by, *ids))
     if status >= 400 or duration_s > _SLOW_S:
         log, what = (_log.error, "failed request") if status >= 500 else (_log.warning, "slow request")
         log(

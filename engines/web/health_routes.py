@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engines.conversation.sessions import Sessions
 from engines.conversation.text_source import TextSource
+from engines.switches import SwitchStore
 from engines.web.observability import CIRCUIT, POOL_IN_USE, POOL_SIZE, SESSIONS
 from engines.web.problems import GATE_STATUSES, documented
 
@@ -49,7 +50,9 @@ class Phase4Health(BaseModel):
     timestamp: datetime
 
 
-def health_routes(version: str, sessions: Sessions | None, model_version: Callable[[], str] | None) -> APIRouter:
+def health_routes(
+    version: str, sessions: Sessions | None, model_version: Callable[[], str] | None, switches: SwitchStore
+) -> APIRouter:
     """Health and metrics of a release; Phase 3 has no ``sessions`` and no model, whose version may change."""
     routes = APIRouter()
 
@@ -59,11 +62,7 @@ def health_routes(version: str, sessions: Sessions | None, model_version: Callab
 
     @routes.get("/health/ready", tags=["health"], responses={503: {"model": Health}})
     async def ready(response: Response) -> Health:
-        components = {"router": "ready"}
-        if model_version is not None:
-            components["model"] = model_version()
-        if sessions is not None:
-            components["database"] = await _database(sessions)
+        components = await components_of(sessions, model_version)
         down = "down" in components.values()
         response.status_code = 503 if down else 200
         return Health(status="not ready" if down else "ready", version=version, components=components)
@@ -74,8 +73,8 @@ def health_routes(version: str, sessions: Sessions | None, model_version: Callab
         features = Features(
             recommendations_available=model_version is not None,
             conversations_available=conversations,
-            # Who gets which version is decided by the router in front of both, never in here.
-            ab_testing_enabled=False,
+            # Who gets which version is decided by the router in front of both; this is the experiment in here.
+            ab_testing_enabled=model_version is not None and switches.now.experiment.running,
         )
         works = features.recommendations_available and conversations
         status = "healthy" if works else "degraded"
@@ -87,6 +86,16 @@ def health_routes(version: str, sessions: Sessions | None, model_version: Callab
         return Response(encode(REGISTRY), headers={"Content-Type": media_type})
 
     return routes
+
+
+async def components_of(sessions: Sessions | None, model_version: Callable[[], str] | None) -> dict[str, str]:
+    """Each part that a release cannot be without, as "ready", "down", or the version of the model."""
+    components = {"router": "ready"}
+    if model_version is not None:
+        components["model"] = model_version()
+    if sessions is not None:
+        components["database"] = await _database(sessions)
+    return components
 
 
 def watch(sessions: Sessions, texts: TextSource) -> None:

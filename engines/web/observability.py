@@ -13,6 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from structlog.tracebacks import ExceptionDictTransformer
 
+from engines.canary.answers import By
+
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _RECENT_ANSWERS = 1000
 
@@ -33,8 +35,14 @@ SWEPT = Counter("sessions_swept", "Sessions removed after they had expired.")
 POOL_SIZE = Gauge("database_pool_size", "Connections that the pool may hold.")
 POOL_IN_USE = Gauge("database_pool_in_use", "Connections that requests hold.")
 
+RECOMMENDATIONS = Counter("recommendations", "Recommendations given, by the ensemble (canary) or the router.", ["by"])
+CACHE_LOOKUPS = Counter("answer_cache_lookups", "Answers without a session, by whether they were kept.", ["outcome"])
+SHARED_AGE = Gauge("shared_state_age_seconds", "Since this process last knew what the others had changed.")
+HISTORY_LOST = Gauge("history_lost", "Past recommendations that were never written: no database took them in time.")
+
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+answered_by: ContextVar[By | None] = ContextVar("answered_by", default=None)
 
 
 class _DerivedMetrics(Collector):

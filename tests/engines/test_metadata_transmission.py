@@ -61,22 +61,23 @@ def asked_with_metadata(client):
     document, asked = client.get("/openapi.json").json(), []
     for path, operations in document["paths"].items():
         for content in (o["requestBody"]["content"] for o in operations.values() if "requestBody" in o):
-            schema = named(document, content["application/json"]["schema"])
-            if "metadata" in schema["properties"]:
-                body = schema["examples"][0]
-                if "recommendation_id" in body:
-                    body = body | {"recommendation_id": recommended(client, body["user_id"])}
-                if "{session_id}" in path:
-                    path = path.replace("{session_id}", started(client))
-                assert carried(client, path, body) == METADATA, path
-                asked.append(path)
+            for schema in named(document, content["application/json"]["schema"]):
+                if "metadata" in schema["properties"]:
+                    body = schema["examples"][0]
+                    if "recommendation_id" in body:
+                        body = body | {"recommendation_id": recommended(client, body["user_id"])}
+                    if "{session_id}" in path:
+                        path = path.replace("{session_id}", started(client))
+                    assert carried(client, path, body) == METADATA, path
+                    asked.append(path)
     return asked
 
 
 def named(document, schema):
-    """The schema that is referred to, alone or beside null."""
-    (reference,) = [one["$ref"] for one in schema.get("anyOf", [schema]) if "$ref" in one]
-    return document["components"]["schemas"][reference.rpartition("/")[2]]
+    """The schemas that are referred to, alone or as alternatives."""
+    alternatives = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    references = [one["$ref"].rpartition("/")[2] for one in alternatives if "$ref" in one]
+    return [document["components"]["schemas"][reference] for reference in references]
 
 
 def recommended(client, user):

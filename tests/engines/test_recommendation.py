@@ -103,7 +103,8 @@ def test_scores_are_within_range_and_ranked(model):
 
 @given(users, queries, st.sampled_from(ALL_KEYS), feedbacks)
 def test_scores_are_the_sum_of_components_whose_weights_sum_to_one(user, query, key, given_feedback):
-    components = components_of(MODEL, given_feedback, user, query, key)
+    taken = sorted(set(given_feedback))[-20:]
+    components = components_of(MODEL, taken, user, query, key)
     assert sum(part.weight for part in components) == pytest.approx(1)
     assert all(0 <= score <= 1 for part in components for score in part.scores)
     ensemble = Ensemble(MODEL)
