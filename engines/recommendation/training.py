@@ -96,7 +96,7 @@ class Training:
             await asyncio.sleep(FOLLOW_EVERY_S)
             try:
                 known, answers = await asyncio.to_thread(self._learn_since, known), True
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, ValueError) as error:  # of a row that this version cannot read
                 if answers:  # said once: it would come every second
                     _log.error("feedback of other processes cannot be read", exc_info=error)
                 answers = False

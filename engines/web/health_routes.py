@@ -56,10 +56,13 @@ def health_routes(
     """Health and metrics of a release; Phase 3 has no ``sessions`` and no model, whose version may change."""
     routes = APIRouter()
 
+    # HEAD is what some load balancers ask with; the server leaves the body out.
+    @routes.head("/health", include_in_schema=False)
     @routes.get("/health", tags=["health"])
     async def health() -> Health:
         return Health(status="healthy", version=version, components={})
 
+    @routes.head("/health/ready", include_in_schema=False)
     @routes.get("/health/ready", tags=["health"], responses={503: {"model": Health}})
     async def ready(response: Response) -> Health:
         components = await components_of(sessions, model_version)

@@ -63,15 +63,18 @@ class RequestBody(BaseModel):
 class Moment(BaseModel):
     """Parts of a resonance key that the caller knows; what is missing or not known falls back alone."""
 
+    model_config = ConfigDict(extra="forbid")
+
     tone: str | None = Field(default=None, max_length=40)
     pace: str | None = Field(default=None, max_length=40)
     intent: str | None = Field(default=None, max_length=40)
 
 
 class Options(BaseModel):
-    """How much to answer."""
+    """How much to answer; without ``use_ml_model`` the resonance router answers, whatever is learnt of the user."""
 
     top_k: Annotated[int, Field(ge=1, le=4)] = 3
+    use_ml_model: StrictBool = True
     include_explanation: StrictBool = True
 
 

@@ -123,6 +123,7 @@ def test_a_rollback_reaches_every_process(pair):
         "canary_percentage": 30.0,
         "enabled": True,
         "previous_percentage": 100.0,
+        "metadata": {"user_provided_metadata": {}},
     }
     assert other.get("/api/v2/canary/status").json()["traffic_percentage"] == 30, "asked, it reads at once"
     by_router = [user for user in users if is_legacy(one, user)]

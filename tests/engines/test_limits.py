@@ -336,5 +336,5 @@ def test_a_client_that_goes_away_leaves_nothing_behind(client):
             head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{"
             connection.sendall(head.encode())
     with httpx.Client(base_url=url, trust_env=False) as other:
-        while "http_requests_in_flight 1.0" not in other.get("/metrics").text:  # the one that asks
-            pass
+        alone = "http_requests_in_flight 1.0"  # the one that asks
+        wait_for(lambda: alone in other.get("/metrics").text, what="the others to be forgotten", timeout_s=20)

@@ -23,6 +23,9 @@ def client(request):
 def test_it_is_alive_and_ready(client):
     assert client.get("/health").json()["status"] == "healthy"
     assert client.get("/health/ready").json()["status"] == "ready"
+    for path in ("/health", "/health/ready"):
+        asked = client.head(path)
+        assert (asked.status_code, asked.content) == (200, b"")
 
 
 def test_requests_are_counted_by_route_and_status(client):
