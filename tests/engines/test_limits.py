@@ -106,37 +106,60 @@ def test_a_name_given_twice_is_refused(client, name):
     problem(client.post(PATH, content=json.dumps(BODY), headers=headers), 400)
 
 
+async def ask(app, path, *messages):
+    """The status of an answer to a body that comes in these messages, and then no further."""
+    coming, statuses = iter(messages), []
+
+    async def receive():
+        message = next(coming, None)
+        if message is None:
+            await asyncio.Event().wait()
+        return message
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "client": ("1", 1)}
+    await app({**scope, "query_string": b"", "http_version": "1.1"}, receive, send)
+    return statuses[0]
+
+
+def whole(body):
+    return {"type": "http.request", "body": json.dumps(body).encode()}
+
+
 def test_a_body_that_does_not_come_is_not_waited_for_and_takes_nobodys_place(monkeypatch):
     monkeypatch.setattr(gate, "_BODY_WITHIN_S", 0.3)
     monkeypatch.setattr(gate, "_MOST_IN_FLIGHT", 1)
     monkeypatch.delenv("ION_API_KEYS", raising=False)
     app = application(read_settings("phase3"))
 
-    async def ask(*messages):
-        coming, statuses = iter(messages), []
-
-        async def receive():
-            message = next(coming, None)
-            if message is None:
-                await asyncio.Event().wait()
-            return message
-
-        async def send(message):
-            statuses.append(message.get("status"))
-
-        headers = [(b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": PATH, "headers": headers, "client": ("1", 1)}
-        await app({**scope, "query_string": b"", "http_version": "1.1"}, receive, send)
-        return statuses[0]
-
     async def run():
         part = {"type": "http.request", "body": b"{", "more_body": True}
-        slow = [asyncio.create_task(ask(part)) for _ in range(9)]
+        slow = [asyncio.create_task(ask(app, PATH, part)) for _ in range(9)]
         await asyncio.sleep(0)
-        assert await ask({"type": "http.request", "body": json.dumps(BODY).encode()}) == 200
+        assert await ask(app, PATH, whole(BODY)) == 200
         assert await asyncio.gather(*slow) == [408] * 9
 
     asyncio.run(run())
+
+
+def test_others_are_answered_between_the_messages_of_a_bulk(monkeypatch):
+    monkeypatch.delenv("ION_API_KEYS", raising=False)
+    app, turns = application(read_settings("phase3")), 0
+
+    async def run():
+        nonlocal turns
+        requests = [{"user_input": f"message {number}"} for number in range(100)]
+        bulk = asyncio.create_task(ask(app, "/api/v2/bulk-process", whole({"requests": requests})))
+        while not bulk.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert await bulk == 200
+
+    asyncio.run(run())
+    assert turns >= 100
 
 
 def test_a_body_sent_in_chunks_is_limited_too(client):
