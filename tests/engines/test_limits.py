@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import socket
 import sqlite3
@@ -129,11 +130,18 @@ def whole(body):
     return {"type": "http.request", "body": json.dumps(body).encode()}
 
 
-def test_a_body_that_does_not_come_is_not_waited_for_and_takes_nobodys_place(monkeypatch):
+@pytest.fixture
+def app(monkeypatch, tmp_path):
+    """Phase 3 without a server around it."""
+    for name in [name for name in os.environ if name.startswith("ION_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ION_DATABASE_URL", f"sqlite:///{tmp_path}/ion.sqlite")
+    return application(read_settings("phase3"))
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_and_takes_nobodys_place(app, monkeypatch):
     monkeypatch.setattr(gate, "_BODY_WITHIN_S", 0.3)
     monkeypatch.setattr(gate, "_MOST_IN_FLIGHT", 1)
-    monkeypatch.delenv("ION_API_KEYS", raising=False)
-    app = application(read_settings("phase3"))
 
     async def run():
         part = {"type": "http.request", "body": b"{", "more_body": True}
@@ -145,9 +153,8 @@ def test_a_body_that_does_not_come_is_not_waited_for_and_takes_nobodys_place(mon
     asyncio.run(run())
 
 
-def test_others_are_answered_between_the_messages_of_a_bulk(monkeypatch):
-    monkeypatch.delenv("ION_API_KEYS", raising=False)
-    app, turns = application(read_settings("phase3")), 0
+def test_others_are_answered_between_the_messages_of_a_bulk(app):
+    turns = 0
 
     async def run():
         nonlocal turns
