@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
+from engines.conversation.database_calls import DatabaseCalls
 from engines.experiments.outcomes import Outcomes
 from engines.recommendation.history import History
 from engines.switches import SwitchStore
@@ -19,9 +20,13 @@ KEEP_UP_EVERY_S = 1.0
 
 
 class Shared:
-    """Switches, history and outcomes; what others know of feedback is a matter of training."""
+    """Switches, history and outcomes; what others know of feedback is a matter of training.
 
-    def __init__(self, engine: Engine) -> None:
+    ``calls`` runs what asks the database off the event loop.
+    """
+
+    def __init__(self, engine: Engine, calls: DatabaseCalls) -> None:
+        self.calls = calls
         self.switches = SwitchStore(engine)
         self.history = History(engine)
         self.outcomes = Outcomes(engine)

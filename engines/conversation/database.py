@@ -26,7 +26,8 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 DEFAULT_POOL_SIZE = 10
-_WAIT_S = 5
+WAIT_S = 5
+"""Seconds that a connection, or a lock of SQLite, is waited for."""
 _CONNECT_S = 3
 # The server ends what the service no longer waits for, and a transaction that a dead process left open.
 _POSTGRESQL_LIMITS = "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
@@ -88,13 +89,13 @@ def open_database(url: str, pool_size: int = DEFAULT_POOL_SIZE) -> Engine:
         "poolclass": QueuePool,
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": _WAIT_S,
+        "pool_timeout": WAIT_S,
         "hide_parameters": True,  # an error that is logged must not hold what a user said
     }
     if not url.startswith("sqlite"):
         arguments = {"connect_timeout": _CONNECT_S, "options": _POSTGRESQL_LIMITS}
         return create_engine(url, **pool, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments)
-    engine = create_engine(url, **pool, connect_args={"timeout": _WAIT_S})
+    engine = create_engine(url, **pool, connect_args={"timeout": WAIT_S})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: object, _record: object) -> None:

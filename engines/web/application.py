@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
@@ -57,7 +56,7 @@ def application(settings: Settings) -> ASGIApp:
     texts = TextSource(settings.text_api)
     feedback = FeedbackStore(store.engine)
     training = Training(settings.data, feedback) if phase4 else None
-    shared, answers, cache = Shared(store.engine), Answers(), AnswerCache()
+    shared, answers, cache = Shared(store.engine, store.calls), Answers(), AnswerCache()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -122,7 +121,7 @@ async def sweep_regularly(sessions: Sessions, every_s: float = _SWEEP_EVERY_S) -
     """Remove sessions that expired long ago, again and again; processes that start together drift apart."""
     while True:
         try:
-            if removed := await run_in_threadpool(sessions.sweep):
+            if removed := await sessions.calls.run(sessions.sweep):
                 SWEPT.inc(removed)
                 _log.info("swept", sessions=removed)
         except SQLAlchemyError as error:

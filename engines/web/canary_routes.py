@@ -67,7 +67,8 @@ def canary_routes(switches: SwitchStore, answers: Answers, settings: Settings) -
             before.enabled if request.enabled is None else request.enabled,
             before.percentage if request.canary_percentage is None else request.canary_percentage,
         )
-        return await run_in_threadpool(_set, switches, before, wanted)
+        now = await run_in_threadpool(_set, switches, before, wanted)
+        return now.model_copy(update={"metadata": {"user_provided_metadata": request.metadata}})
 
     @routes.post("/rollback", dependencies=admin, responses=documented(403))
     async def rollback() -> CanaryConfig:

@@ -1,7 +1,7 @@
 """Bodies of requests and answers about the share of users whom the ensemble answers."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StrictBool
 
@@ -138,11 +138,17 @@ class CanaryConfigRequest(RequestBody):
 class CanaryConfig(BaseModel):
     """What holds now in this process, and in all others within seconds."""
 
-    model_config = example(canary_percentage=5.0, enabled=True, previous_percentage=100.0)
+    model_config = example(
+        canary_percentage=5.0,
+        enabled=True,
+        previous_percentage=100.0,
+        metadata={"user_provided_metadata": {}},
+    )
 
     canary_percentage: float
     enabled: bool
     previous_percentage: float
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class ErrorAnswer(BaseModel):

@@ -4,7 +4,6 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from fastapi.concurrency import run_in_threadpool
 
 from engines.conversation.memory import remember
 from engines.conversation.session import Session
@@ -55,7 +54,7 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
     @routes.post("/start")
     async def start(request: StartRequest, asking: user) -> Started:
         check_same_user(request.user_id, asking)
-        session = await run_in_threadpool(
+        session = await sessions.calls.run(
             sessions.start,
             request.user_id,
             request.persona_id,
@@ -98,8 +97,8 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
 
     @routes.get("/{session_id}", responses=documented(404))
     async def get(session_id: SessionId, asking: user) -> SessionDetail:
-        session = await run_in_threadpool(sessions.get, session_id, asking)
-        stored = await run_in_threadpool(sessions.turns, session_id)
+        session = await sessions.calls.run(sessions.get, session_id, asking)
+        stored = await sessions.calls.run(sessions.turns, session_id)
         memory = remember([t.user_message for t in stored])
         return SessionDetail(
             session_id=session_id,
@@ -122,9 +121,9 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
     @routes.post("/{session_id}/close", responses=documented(404))
     async def close(session_id: SessionId, asking: user, request: CloseRequest | None = None) -> Closed:
         request = request or CloseRequest()
-        await run_in_threadpool(sessions.get, session_id, asking)
-        stored = await run_in_threadpool(sessions.turns, session_id)
-        session = await run_in_threadpool(sessions.finish, session_id, asking, keep_turns=request.save_conversation)
+        await sessions.calls.run(sessions.get, session_id, asking)
+        stored = await sessions.calls.run(sessions.turns, session_id)
+        session = await sessions.calls.run(sessions.finish, session_id, asking, keep_turns=request.save_conversation)
         closed_at = session.closed_at or session.last_activity
         return Closed(
             session_id=session_id,
@@ -146,7 +145,7 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         cursor: Cursor = None,
     ) -> SessionList:
         check_same_user(user_id, asking)
-        page = await run_in_threadpool(sessions.of_user, user_id, limit, cursor)
+        page = await sessions.calls.run(sessions.of_user, user_id, limit, cursor)
         return SessionList(
             user_id=user_id,
             sessions=[_listed(session) for session in page.sessions],

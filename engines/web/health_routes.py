@@ -6,8 +6,8 @@ from math import nan
 from typing import Annotated
 
 import structlog
+from anyio import CapacityLimiter, fail_after, to_thread
 from fastapi import APIRouter, Header, Response
-from fastapi.concurrency import run_in_threadpool
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
@@ -20,6 +20,10 @@ from engines.web.observability import CIRCUIT, POOL_IN_USE, POOL_SIZE, SESSIONS
 from engines.web.problems import GATE_STATUSES, documented
 
 _log = structlog.get_logger("ion")
+
+_READY_WITHIN_S = 2.0
+# Threads of their own: who asks whether there is too much to do does not wait behind it.
+_CHECKS = CapacityLimiter(2)
 
 
 class Health(BaseModel):
@@ -103,6 +107,9 @@ def watch(sessions: Sessions, texts: TextSource) -> None:
 
 
 def _counted(sessions: Sessions) -> float:
+    use = sessions.pool()
+    if use.in_use >= use.size:
+        return nan  # the other metrics do not wait for a connection either
     try:
         return sessions.active()
     except SQLAlchemyError:
@@ -111,8 +118,9 @@ def _counted(sessions: Sessions) -> float:
 
 async def _database(sessions: Sessions) -> str:
     try:
-        await run_in_threadpool(sessions.ready)
-    except SQLAlchemyError as error:
+        with fail_after(_READY_WITHIN_S):
+            await to_thread.run_sync(sessions.ready, abandon_on_cancel=True, limiter=_CHECKS)
+    except (SQLAlchemyError, TimeoutError) as error:
         _log.error("the database does not answer", exc_info=error)
         return "down"
     return "ready"

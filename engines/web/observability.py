@@ -28,7 +28,9 @@ CHATS = Counter("chat_requests", "Turns answered.", ["persona", "resonance_key"]
 CHAT_DURATION = Histogram("chat_response_duration_seconds", "Seconds of a turn, by persona.", ["persona"])
 TEXTS = Counter("text_answers", "Texts by what wrote them, and why not the API.", ["source", "reason"])
 CIRCUIT = Gauge("text_api_circuit_open", "1 while the text API is left alone.")
-SESSIONS = Gauge("session_count", "Sessions that are open and have not expired; NaN without a database.")
+SESSIONS = Gauge(
+    "session_count", "Sessions that are open and have not expired; NaN while the database cannot be asked."
+)
 SWEPT = Counter("sessions_swept", "Sessions removed after they had expired.")
 POOL_SIZE = Gauge("database_pool_size", "Connections that the pool may hold.")
 POOL_IN_USE = Gauge("database_pool_in_use", "Connections that requests hold.")

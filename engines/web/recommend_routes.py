@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.concurrency import run_in_threadpool
 
 from engines.canary.answers import By
 from engines.experiments.metrics import ACCURACY, accepted
@@ -175,7 +174,7 @@ def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRo
         if made is None:
             raise HTTPException(404, "there is no such recommendation of this user")
         try:
-            await run_in_threadpool(_take, source, request, made)
+            await source.shared.calls.run(_take, source, request, made)
         except AlreadyRated:
             raise HTTPException(409, "this recommendation was rated otherwise before") from None
         return FeedbackTaken(
@@ -209,7 +208,7 @@ def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRo
                 resonance_key=str(made.key),
                 model_version=made.model_version,
             )
-            for made in await run_in_threadpool(source.shared.history.of_user, user_id)
+            for made in await source.shared.calls.run(source.shared.history.of_user, user_id)
         ]
         return History(user_id=user_id, recommendations=past)
 

@@ -1,9 +1,8 @@
 """Running summaries of sessions, and the paths under which the earlier releases were spoken to."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from engines.conversation.memory import summarize, summarize_messages, tokens_of
@@ -48,11 +47,17 @@ class Summary(BaseModel):
 class SummaryAnswer(BaseModel):
     """The answer to a message, and the summary of its session with it."""
 
-    model_config = example(turn_number=1, response_text="1. What we know: service, python, split.", summary=_SUMMARY)
+    model_config = example(
+        turn_number=1,
+        response_text="1. What we know: service, python, split.",
+        summary=_SUMMARY,
+        metadata={"user_provided_metadata": {}},
+    )
 
     turn_number: int
     response_text: str
     summary: Summary
+    metadata: dict[str, Any]
 
 
 class ChatEnded(BaseModel):
@@ -83,10 +88,13 @@ class PreviewRequest(RequestBody):
 class Preview(BaseModel):
     """A summary of messages."""
 
-    model_config = example(summary="- U: How do I split this Python service?", tokens=10)
+    model_config = example(
+        summary="- U: How do I split this Python service?", tokens=10, metadata={"user_provided_metadata": {}}
+    )
 
     summary: str
     tokens: int
+    metadata: dict[str, Any]
 
 
 def summary_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = False) -> APIRouter:
@@ -97,11 +105,12 @@ def summary_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = 
     @routes.post("/sessions/{session_id}/messages", responses=documented(403, 404, 409))
     async def say(session_id: SessionId, request: TurnRequest, asking: user) -> SummaryAnswer:
         taken = await turns.take(session_id, asking, request.user_message)
-        stored = await run_in_threadpool(sessions.turns, session_id)
+        stored = await sessions.calls.run(sessions.turns, session_id)
         return SummaryAnswer(
             turn_number=taken.turn.number,
             response_text=taken.text.text,
             summary=_summary(session_id, stored[: taken.turn.number]),
+            metadata={"user_provided_metadata": request.metadata},
         )
 
     # Before the summary of any id, which would take "preview" for one.
@@ -111,18 +120,18 @@ def summary_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bool = 
         if not said:
             raise HTTPException(400, "messages: there is nothing to summarize")
         text = summarize_messages(said)
-        return Preview(summary=text, tokens=tokens_of(text))
+        return Preview(summary=text, tokens=tokens_of(text), metadata={"user_provided_metadata": request.metadata})
 
     @routes.get("/summaries/{session_id}", responses=documented(403, 404))
     async def summary(session_id: SessionId, asking: user) -> Summary:
-        return _summary(session_id, await run_in_threadpool(_said, sessions, session_id, asking))
+        return _summary(session_id, await sessions.calls.run(_said, sessions, session_id, asking))
 
     @routes.post("/chat/end", responses=documented(403, 404))
     async def end(
         session_id: _QueriedSession, asking: user, skip_summary: Literal["true", "false"] = "false"
     ) -> ChatEnded:
-        stored = await run_in_threadpool(_said, sessions, session_id, asking)
-        await run_in_threadpool(sessions.finish, session_id, asking)
+        stored = await sessions.calls.run(_said, sessions, session_id, asking)
+        await sessions.calls.run(sessions.finish, session_id, asking)
         return ChatEnded(
             session_id=session_id, summary=None if skip_summary == "true" else _summary(session_id, stored)
         )

@@ -1,10 +1,15 @@
 """A database that goes away: the service says so, keeps measuring, and goes on by itself when the database is back."""
 
+import sqlite3
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
+from processes.wait import wait_for
 from tests.engines.conftest import serving
 from tests.integration.postgresql import find_commands, running_server
 
@@ -50,6 +55,27 @@ if COMMANDS is not None:
                     "and this",
                 ]
             server.kill()
+
+
+def test_however_many_wait_for_a_database_that_is_stuck_each_is_told_in_time_and_so_is_who_checks(tmp_path):
+    """They waited in one queue of threads, and the last were told after a multiple of the time."""
+    path = tmp_path / "ion.sqlite"
+    with serving("phase4", ION_DATABASE_URL=f"sqlite:///{path}", ION_DATABASE_POOL_SIZE="2") as client:
+
+        def timed(method, url, **more):
+            began_s = time.monotonic()
+            return client.request(method, url, **more).status_code, time.monotonic() - began_s
+
+        with closing(sqlite3.connect(path)) as connection, ThreadPoolExecutor(60) as pool:
+            connection.execute("BEGIN IMMEDIATE")
+            waiting = [pool.submit(timed, "POST", "/api/v2/conversations/start", json=START) for _ in range(60)]
+            wait_for(lambda: "database_pool_in_use 2.0" in client.get("/metrics").text, what="them", timeout_s=20)
+            checked = timed("GET", "/health/ready")
+            answers = [answer.result() for answer in waiting]
+        assert checked[1] < 4
+        assert {status for status, _ in answers} == {503}
+        assert max(taken_s for _, taken_s in answers) < 14  # 5 s for a connection, 5 s for the lock, and a slow machine
+        assert client.get("/health/ready").status_code == 200
 
 
 def test_a_service_that_finds_no_database_ends_with_one_line_without_the_password():
