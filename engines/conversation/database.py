@@ -90,6 +90,7 @@ def open_database(url: str, pool_size: int = DEFAULT_POOL_SIZE) -> Engine:
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": WAIT_S,
+        "pool_use_lifo": True,  # no more connections than are needed at a time: each of SQLite's keeps pages of its own
         "hide_parameters": True,  # an error that is logged must not hold what a user said
     }
     if not url.startswith("sqlite"):

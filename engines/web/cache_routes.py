@@ -10,7 +10,7 @@ from engines.resonance_router import route
 from engines.settings import Settings
 from engines.web.admin import admin_of
 from engines.web.problems import documented
-from engines.web.schemas import example
+from engines.web.schemas import Forgotten, example
 
 Pattern = Annotated[
     str,
@@ -43,14 +43,6 @@ class CacheStats(BaseModel):
     )
 
     caches: list[Cache]
-
-
-class Forgotten(BaseModel):
-    """How many entries are gone."""
-
-    model_config = example(forgotten=12)
-
-    forgotten: int
 
 
 def cache_routes(answers: AnswerCache, settings: Settings) -> APIRouter:

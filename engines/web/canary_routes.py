@@ -30,9 +30,9 @@ from engines.web.canary_schemas import (
     HealthCheck,
     MeasuredAnswers,
     Ping,
-    Reset,
 )
 from engines.web.problems import documented
+from engines.web.schemas import Forgotten
 
 _log = structlog.get_logger("ion")
 
@@ -57,8 +57,8 @@ def canary_routes(switches: SwitchStore, answers: Answers, settings: Settings) -
         return _health(answers)
 
     @routes.get("/status")
-    async def status() -> CanaryStatus:
-        return _status((await run_in_threadpool(switches.read)).canary, answers)
+    def status() -> CanaryStatus:
+        return _status(switches.read().canary, answers)
 
     @routes.post("/config", dependencies=admin, responses=documented(403))
     async def config(request: CanaryConfigRequest) -> CanaryConfig:
@@ -80,8 +80,8 @@ def canary_routes(switches: SwitchStore, answers: Answers, settings: Settings) -
         return ErrorList(errors=_errors(answers, limit), total=len(answers.errors(MOST_ERRORS)))
 
     @routes.post("/metrics/reset", dependencies=admin, responses=documented(403))
-    async def reset() -> Reset:
-        return Reset(forgotten=answers.reset())
+    async def reset() -> Forgotten:
+        return Forgotten(forgotten=answers.reset())
 
     @routes.get("/export/json")
     def export() -> CanaryExport:

@@ -175,14 +175,6 @@ class ErrorList(BaseModel):
     total: int
 
 
-class Reset(BaseModel):
-    """How much was forgotten."""
-
-    model_config = example(forgotten=1200)
-
-    forgotten: int
-
-
 class CanaryExport(BaseModel):
     """All of it in one document."""
 

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -22,7 +22,6 @@ from engines.settings import Settings
 from engines.switches import Arm, Experiment, SwitchStore
 from engines.web.admin import admin_of
 from engines.web.callers import caller, check_same_user
-from engines.web.canary_schemas import Reset
 from engines.web.experiment_schemas import (
     ExperimentAnalysis,
     ExperimentConfig,
@@ -36,6 +35,7 @@ from engines.web.experiment_schemas import (
 )
 from engines.web.experiment_views import analysis_shown, metric_shown, report_shown
 from engines.web.problems import documented
+from engines.web.schemas import Forgotten
 
 _log = structlog.get_logger("ion")
 
@@ -99,10 +99,10 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
         return MetricList(metrics=[MetricDescription(**asdict(metric)) for metric in METRICS.values()])
 
     @routes.post("/metrics/reset", dependencies=admin, responses=documented(403))
-    async def reset() -> Reset:
+    async def reset() -> Forgotten:
         removed = await run_in_threadpool(outcomes.remove_all)
         _log.info("outcomes removed", outcomes=removed)
-        return Reset(forgotten=removed)
+        return Forgotten(forgotten=removed)
 
     @routes.get("/metrics/{name}", responses=documented(404, 409))
     async def metric(name: str) -> MetricCompared:
@@ -164,9 +164,9 @@ async def _csv(outcomes: Outcomes, since: datetime, page: list[Outcome], limit: 
         page = await run_in_threadpool(outcomes.page, since, page[-1], min(limit, _ROWS_AT_ONCE)) if limit else []
 
 
-def _lines(of_rows: object) -> str:
+def _lines(of_rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(of_rows)  # type: ignore[arg-type]
+    csv.writer(text, lineterminator="\n").writerows(of_rows)
     return text.getvalue()
 
 

@@ -203,6 +203,14 @@ class History(BaseModel):
     recommendations: list[Past]
 
 
+class Forgotten(BaseModel):
+    """How much is gone."""
+
+    model_config = example(forgotten=12)
+
+    forgotten: int
+
+
 class Processed(BaseModel):
     """An answer without a session; ``performance`` says how long it took and whether it had been kept."""
 
