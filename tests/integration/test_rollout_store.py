@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, create_engine, text
 
-from evidence.database import open_database
+from evidence.database import LedgerError, open_database
 from processes.wait import wait_for
 from rollouts.exclusive import AnotherAtWork, exclusively
 from rollouts.journal import Draft, Journal, JournalMovedOn
@@ -148,4 +149,46 @@ def test_a_router_is_held_by_the_rollout_on_it_until_that_has_ended(database_url
     with Journal(database_url, "shop-2") as journal:
         journal.write("record", "canary", 0)
     assert unended_at(engine, "router at /b") is None
+    engine.dispose()
+
+
+def test_who_waits_in_vain_is_told_what_to_do_and_on_sqlite_who_is_in_the_way(database_url: str) -> None:
+    engine = open_database(database_url)
+    with subprocess.Popen([sys.executable, "-c", HOLDER, database_url], cwd=ROOT, stdin=-1, stdout=-1) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        who = f"process {holder.pid}" if engine.dialect.name == "sqlite" else "another process"
+        told = f"^{who} has been at work on this rollout for 0.2 s, .*if it hangs, end it"
+        with pytest.raises(AnotherAtWork, match=told), exclusively(engine, "shop-1", wait_s=0.2):
+            pytest.fail("two are at work")
+        holder.kill()
+    engine.dispose()
+
+
+def lose_the_lock_and_fail(engine: Engine) -> None:
+    with exclusively(engine, "shop-1"):
+        if engine.dialect.name == "postgresql":
+            with engine.connect() as other:
+                mine = "datname = current_database() AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+                assert other.scalar(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"))
+        raise ValueError("the block's own")
+
+
+def test_what_goes_wrong_under_a_lock_that_is_lost_is_told_as_it_is(database_url: str) -> None:
+    engine = open_database(database_url)
+    with pytest.raises(ValueError, match="the block's own"):
+        lose_the_lock_and_fail(engine)
+    with exclusively(engine, "shop-1"):
+        pass  # nobody holds it
+    engine.dispose()
+
+
+def test_a_lock_that_cannot_be_kept_is_told_in_one_line(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    gone = engine.url.set(database=str(tmp_path / "gone" / "ledger.db"))
+    with (
+        pytest.raises(LedgerError, match="the rollout cannot be locked: No such file"),
+        exclusively(create_engine(gone), "shop-1"),
+    ):
+        pytest.fail("nothing is locked")
     engine.dispose()

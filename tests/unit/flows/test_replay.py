@@ -224,7 +224,7 @@ def a_rollback(_: Path) -> Measurement:
 
 def a_lease_lapse(_: Path) -> Measurement:
     phases = {"exposed": routed(200, share=0.5, seed=1), "unwatched": routed(200, share=0.5, seed=2)}
-    phases["unwatched"] += [replace(r, at_s=r.at_s + 5) for r in routed(100, share=0.0, seed=3)]
+    phases["unwatched"] += [replace(r, at_s=r.at_s + 5, backend="stable") for r in routed(100, share=0.5, seed=3)]
     raw = {"requests.parquet": keep_requests(phases), "times.json": json.dumps({"killed_at_s": 0.1}).encode()}
     result = router_drills.lease_lapse_of(raw)
     assert result.recovery_ms is not None
