@@ -13,11 +13,12 @@ from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
 from decision.plan_file import read_plan
 from decision.quantities import parse_duration_s
+from decision.rollout_spec import GatewayRouter
 from flows.rollout_status import status_of, status_text
 from flows.staged_rollout import Staged, Ticked, current_rollout, order, start, tick_once
 from processes.errors import UsageError
 from processes.wait import wait_for
-from rollouts.exclusive import AnotherAtWork
+from rollouts.exclusive import AnotherAtWork, only_one_at
 from rollouts.open_running import configuration_of, run_router
 
 ROLLED_BACK, FROZEN = 20, 30
@@ -169,6 +170,8 @@ def router(plan: Path, *, print_only: Annotated[bool, Parameter(name="--print", 
     if spec is None:
         raise UsageError(f"{plan}: rollout.router is missing")
     if not print_only:
+        if not isinstance(spec, GatewayRouter):
+            only_one_at((plan_file.base / spec.control).resolve())
         run_router(spec, plan_file.base)
     print(configuration_of(spec, plan_file.base))
     return 0

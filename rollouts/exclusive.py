@@ -1,6 +1,7 @@
 """One process at a time for a rollout: a lock that ends with its process, however that ends."""
 
 import fcntl
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,24 @@ def exclusively(engine: Engine, rollout_id: str, *, wait_s: float = 0.0) -> Iter
             except ProcessError as error:
                 raise AnotherAtWork(str(error)) from error
         yield
+
+
+def only_one_at(control: Path) -> None:
+    """From here on this process, and the program that it becomes, is the only router at a control socket.
+
+    A second one would take the socket away from the first before it finds the port taken, and the first would go on
+    with nobody to tell it to go back. Raises AnotherAtWork, and ProcessError when the lock cannot be kept.
+    """
+    lock = control.with_name(f"{control.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        os.set_inheritable(held, True)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise AnotherAtWork(f"another router is at work at {control}; this one ends") from error
+    except OSError as error:
+        raise ProcessError(f"{lock} cannot be locked: {error.strerror}") from error
 
 
 @contextmanager

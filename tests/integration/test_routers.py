@@ -352,3 +352,11 @@ def test_users_are_on_stable_soon_after_the_controller_is_killed(rig: Rig, tmp_p
     controller.wait(20)
     with pytest.raises(httpx.TransportError):
         httpx.get(url, trust_env=False)
+
+
+def test_an_empty_user_id_is_no_user(open_rig: Rig) -> None:
+    """All who are sent one would else share a slot, and a share of users would be any share of requests."""
+    open_rig.router.set_share(SLOTS - 1)
+    assert [open_rig.served_by(user) for user in ("", None)] == ["stable"] * 2
+    nobodies = [request for request in requests_of(open_rig, 3) if request.user_hash == "-"]
+    assert [request.assigned for request in nobodies] == ["stable"] * 2
