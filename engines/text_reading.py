@@ -112,4 +112,4 @@ def read_preferences(text: str) -> dict[str, str | list[str]]:
 
 
 def _matches(matches: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(match.strip().lower() for match in matches))
+    return list(dict.fromkeys(" ".join(match.split()).lower() for match in matches))

@@ -1,6 +1,7 @@
 """Bodies of requests and answers about recommendations, and what all bodies have in common."""
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool
@@ -125,6 +126,7 @@ class ProcessRequest(RequestBody):
     user_input: Message
     user_id: UserId = "anonymous"
     resonance_key: ExplicitKey = None
+    use_cache: StrictBool = True
 
 
 class Ranked(BaseModel):
@@ -198,12 +200,24 @@ class History(BaseModel):
     recommendations: list[Past]
 
 
-class Processed(BaseModel):
-    """An answer without a session."""
+class Forgotten(BaseModel):
+    """How much is gone."""
 
+    model_config = example(forgotten=12)
+
+    forgotten: int
+
+
+class Processed(BaseModel):
+    """An answer without a session; ``performance`` says how long it took and whether it had been kept."""
+
+    success: bool
     content: str
     persona_used: Persona
     resonance_key: str
     confidence: float
     routing: dict[str, Any]
+    performance: dict[str, Any]
     metadata: dict[str, Any]
+    timestamp: datetime
+    request_id: str

@@ -49,6 +49,11 @@ def test_keys_that_are_valid(text):
         "calm-medium-problem solving",
         "calm-medium-seek--advice",
         "curious-burst-inquiry",
+        "calm-medium-see\u212a_advice",  # the sign for kelvin
+        "calm-medıum-learning",
+        "ＣＡＬＭ-medium-learning",
+        "calm\u2010medium\u2010learning",
+        "calm-medium-seek\u00adadvice",
     ],
 )
 def test_keys_that_are_not_valid(text):
