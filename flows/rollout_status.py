@@ -76,7 +76,8 @@ def status_text(status: dict[str, Any], now: datetime) -> str:
     for arm in ("stable", "canary"):
         seen = status[arm]
         lines.append(f"  {arm:12} {seen['requests']:,} requests, {seen['errors']:,} errors")
-    lines.append(f"  exposed      {status['users_exposed']:,} users")
+    users = status["users_exposed"]
+    lines.append(f"  exposed      {'counters tell no users' if users is None else f'{users:,} users'}")
     if (test := status["ab_test"]) is not None:
         shown = f"{test['verdict']}: {test['why']}" if test["verdict"] else "not looked at yet"
         lines.append(f"  A/B test     {test['seen']:,} users seen, {test['planned']:,} planned; {shown}")
@@ -133,7 +134,7 @@ def _seen(rollout: Rollout, state: State, observation: Observation, entries: Seq
     return {
         "stable": vars(stable.plus(requests, "stable")),
         "canary": vars(canary.plus(requests, "canary")),
-        "users_exposed": rollout.store.users_exposed(),
+        "users_exposed": None if rollout.counters is not None else rollout.store.users_exposed(),
         "ticks": observation.ticks,
         "lapsed_s": observation.lapsed_s,
     }

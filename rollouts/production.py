@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from decision.objectives import Stage
 from evidence.measurement import AttachmentContent, LeftOut, Measurement
+from rollouts.counters import Kept, readings_in, requests_in, stable_after_canary
 from rollouts.journal import Entry
 from rollouts.lived import (
     JOURNAL,
@@ -22,11 +23,12 @@ from rollouts.lived import (
 from rollouts.observation import NO_REQUESTS, ArmTotals
 from rollouts.roll_back import STABLE_REQUESTS_AFTER, WITHIN_S, RolledBack
 from rollouts.rules import read_rules
-from rollouts.samples import RequestSample
 from rollouts.stage import Seen
 from rollouts.state import AB_TEST, State, state_of
 from rollouts.triggers import CanaryWindow, failures_in_a_row
 from rollouts.under_way import WATCH, Rollout, rules_of
+
+_NO_USERS = "counters tell no users: neither how many saw the candidate, nor whether they were split as told"
 
 
 def is_settled(rollout: Rollout, state: State) -> bool:
@@ -50,7 +52,7 @@ def measurement_of(rollout: Rollout) -> Measurement | None:
     measurement = _measured(rollout, lived, entries, entries[0].at, state.ended_at)
     left_out = [LeftOut("stages", missing, "the rollout ended before them")] if missing else []
     parameters = {**measurement.parameters, "outcome": state.outcome}
-    return replace(measurement, parameters=parameters, left_out=left_out)
+    return replace(measurement, parameters=parameters, left_out=[*measurement.left_out, *left_out])
 
 
 def measurement_of_stage(rollout: Rollout, number: int) -> Measurement:
@@ -90,6 +92,7 @@ def _measured(
             "false_rollback_budget": rollout.spec.false_rollback_budget,
             "lease_s": rollout.lease_s,
         },
+        left_out=[LeftOut("users of canary requests", result.canary_requests, _NO_USERS)] if rollout.counters else [],
         attachments=[AttachmentContent(name, MEDIA_TYPES[name], content) for name, content in material.items()],
     )
 
@@ -101,19 +104,20 @@ def _ends(entries: Sequence[Entry]) -> list[Entry]:
 
 def _lived(rollout: Rollout, ends: Sequence[Entry], back: RolledBack | None) -> Lived:
     stages = [_stage(rollout, e, back.requests if back and e is ends[-1] else []) for e in ends]
-    observation, users = rollout.store.load(), rollout.store.users_exposed()
+    observation = rollout.store.load()
+    users = None if rollout.counters is not None else rollout.store.users_exposed()
     rules, planned = rules_of(rollout, observation), len(rollout.spec.stages) + 1
     return Lived(stages, planned, rules, back, "production", users, observation.uncounted)
 
 
-def _stage(rollout: Rollout, entry: Entry, afterwards: Sequence[RequestSample]) -> LivedStage:
+def _stage(rollout: Rollout, entry: Entry, afterwards: Kept) -> LivedStage:
     detail = entry.detail
     requests = rollout.store.requests(detail["epoch"], detail["chunks"])
     stage = next((s for s in rollout.spec.stages if s.name == entry.stage), Stage(name=WATCH, share=1.0))
     seen = Seen(
         requests=requests,
         windows=[CanaryWindow(**window) for window in detail["windows"]],
-        failures_in_a_row=failures_in_a_row(requests),
+        failures_in_a_row=failures_in_a_row(requests_in(requests)),
         elapsed_s=detail["elapsed_s"],
         silent_s=detail["silent_s"],
         traffic_alive=True,
@@ -137,9 +141,13 @@ def _back(rollout: Rollout, state: State) -> RolledBack | None:
     if state.decided_at is None:
         return None
     observation = rollout.store.load()
-    requests = rollout.store.requests(observation.epoch) if observation.by == state.observed_by else []
+    kept = rollout.store.requests(observation.epoch) if observation.by == state.observed_by else []
     decided_s = state.decided_at.timestamp()
+    confirmed_s = decided_s if state.ended_at is None else state.ended_at.timestamp()
+    if rollout.counters is not None:
+        settled = stable_after_canary(readings_in(kept)) >= STABLE_REQUESTS_AFTER
+        return RolledBack(decided_s, confirmed_s, settled, kept)
+    requests = requests_in(kept)
     last = max((r.at_s for r in requests if r.backend == "canary"), default=decided_s)
     after = sum(r.at_s > last for r in requests if r.backend == "stable")
-    confirmed_s = decided_s if state.ended_at is None else state.ended_at.timestamp()
     return RolledBack(decided_s, confirmed_s, after >= STABLE_REQUESTS_AFTER, requests)

@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
@@ -21,10 +23,14 @@ from evidence.database import (
     writing,
 )
 from rollouts.assignment import NO_USER
-from rollouts.journal import Draft
+from rollouts.counters import Kept, Reading, readings_in, requests_in
+from rollouts.journal import Draft, entry_of
 from rollouts.observation import Observation
 from rollouts.samples import Arm, RequestSample
+from rollouts.state import state_of
 
+PLACE = "router_place"
+"""Where a rollout routes, in the first entry of its journal."""
 MOST_EXPOSED = 1_000_000
 """Users of one A/B test. Whoever is first seen after so many is left out of it, whatever his arm."""
 _FIELDS = ("at_s", "backend", "status", "latency_ms", "user_hash", "assigned")
@@ -59,6 +65,23 @@ def newest_rollout(engine: Engine, release: str) -> RolloutRow | None:
     return RolloutRow(**found._asdict()) if found else None
 
 
+def unended_at(engine: Engine, place: str) -> str | None:
+    """The rollout that has not ended on the router at this place; None when there is none.
+
+    Where a rollout routes stands in the first entry of its journal.
+    """
+    recorded = select(rollout_journal.c.rollout_id).where(rollout_journal.c.action == "record")
+    query = select(rollout_journal).where(rollout_journal.c.rollout_id.not_in(recorded))
+    order = (rollout_journal.c.rollout_id, rollout_journal.c.number)
+    with _told("the rollouts cannot be read"), engine.connect() as connection:
+        rows = list(connection.execute(query.order_by(*order)))
+    for rollout_id, its_rows in groupby(rows, key=attrgetter("rollout_id")):
+        entries = [entry_of(row) for row in its_rows]
+        if entries[0].detail.get(PLACE) == place and not state_of(entries).ended:
+            return str(rollout_id)
+    return None
+
+
 @dataclass(frozen=True)
 class TickStore:
     """What the ticks of one rollout have seen. Raises LedgerError when the database fails."""
@@ -76,7 +99,7 @@ class TickStore:
         self,
         observation: Observation,
         *,
-        new: Sequence[RequestSample] = (),
+        new: Kept = (),
         read: Sequence[RequestSample] = (),
         forget_epochs: Collection[int] = (),
         tested: str | None = None,
@@ -97,15 +120,15 @@ class TickStore:
             _add_users(connection, rollout_users, key, served)
             if tested and new and _exposed(connection, self.rollout_id, tested) < MOST_EXPOSED:
                 for arm in ("stable", "canary"):
-                    users = {r.user_hash for r in new if r.assigned == arm} - {NO_USER}
+                    users = {r.user_hash for r in requests_in(new) if r.assigned == arm} - {NO_USER}
                     _add_users(connection, rollout_exposures, {**key, "stage": tested, "assigned": arm}, users)
             if forget_epochs:
                 of_mine = rollout_requests.c.rollout_id == self.rollout_id
                 old = rollout_requests.c.epoch.in_(list(forget_epochs))
                 connection.execute(delete(rollout_requests).where(of_mine, old))
 
-    def requests(self, epoch: int, at_most_chunks: int | None = None) -> list[RequestSample]:
-        """The requests of an epoch in the order in which they were seen."""
+    def requests(self, epoch: int, at_most_chunks: int | None = None) -> Kept:
+        """The requests of an epoch, or its readings of counters, in the order in which they were seen."""
         query = select(rollout_requests.c.content).where(
             rollout_requests.c.rollout_id == self.rollout_id, rollout_requests.c.epoch == epoch
         )
@@ -113,7 +136,10 @@ class TickStore:
             query = query.where(rollout_requests.c.number <= at_most_chunks)
         with _told("the requests cannot be read"), self.engine.connect() as connection:
             pieces = list(connection.execute(query.order_by(rollout_requests.c.number)).scalars())
-        return [RequestSample(*row) for piece in pieces for row in json.loads(zlib.decompress(piece))]
+        rows = [row for piece in pieces for row in json.loads(zlib.decompress(piece))]
+        if rows and isinstance(rows[0], dict):
+            return [Reading.of_json(row) for row in rows]
+        return [RequestSample(*row) for row in rows]
 
     def users_exposed(self) -> int:
         """How many different users the canary served."""
@@ -161,8 +187,9 @@ def _add_users(connection: Connection, table: Table, key: Mapping[str, Any], use
             connection.execute(insert(table), [{**key, "user_hash": user} for user in fresh])
 
 
-def _packed(requests: Sequence[RequestSample]) -> bytes:
-    rows = [[getattr(request, name) for name in _FIELDS] for request in requests]
+def _packed(kept: Kept) -> bytes:
+    rows: list[Any] = [reading.as_json() for reading in readings_in(kept)]
+    rows += [[getattr(request, name) for name in _FIELDS] for request in requests_in(kept)]
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)
 
 

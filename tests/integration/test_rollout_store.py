@@ -15,7 +15,7 @@ from rollouts.exclusive import AnotherAtWork, exclusively
 from rollouts.journal import Draft, Journal, JournalMovedOn
 from rollouts.observation import ArmTotals, Observation, RecordedStable
 from rollouts.samples import RequestSample
-from rollouts.tick_store import RolloutRow, TickStore, newest_rollout, start_rollout
+from rollouts.tick_store import PLACE, RolloutRow, TickStore, newest_rollout, start_rollout, unended_at
 from rollouts.triggers import CanaryWindow
 
 ROOT = Path(__file__).parents[2]
@@ -129,4 +129,23 @@ def test_a_second_tick_ends_at_once_and_a_killed_one_holds_nothing(database_url:
     wait_for(free, what="the lock of the dead", timeout_s=20)
     with exclusively(engine, "shop-1"):
         pass  # it was given back
+    engine.dispose()
+
+
+def test_a_router_is_held_by_the_rollout_on_it_until_that_has_ended(database_url: str) -> None:
+    engine = open_database(database_url)
+    for rollout_id, place in (("shop-1", "router at /a"), ("shop-2", "router at /b")):
+        row = RolloutRow(rollout_id, "shop", "dirHash1:0", "0" * 64, AT.isoformat(), 0)
+        start_rollout(engine, row, Observation(), Draft("start", "canary", 0, {"why": "", PLACE: place}))
+    assert unended_at(engine, "router at /a") == "shop-1"
+    assert unended_at(engine, "router at /c") is None
+    with Journal(database_url, "shop-1") as journal:
+        journal.write("abort", "canary", 0, why="enough")
+        assert unended_at(engine, "router at /a") == "shop-1"  # its traffic is not at stable yet
+        journal.write("confirm", "canary", 0)
+        assert unended_at(engine, "router at /a") is None
+    assert unended_at(engine, "router at /b") == "shop-2"
+    with Journal(database_url, "shop-2") as journal:
+        journal.write("record", "canary", 0)
+    assert unended_at(engine, "router at /b") is None
     engine.dispose()

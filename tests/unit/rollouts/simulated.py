@@ -16,6 +16,7 @@ from evidence.measurement import Measurement
 from evidence.results import Result
 from processes.resources import Resources
 from rollouts.assignment import is_exposed, salt_key, user_hash
+from rollouts.counters import Reading
 from rollouts.journal import Draft, Journal
 from rollouts.observation import Observation
 from rollouts.running_router import Routing
@@ -117,6 +118,7 @@ class Simulation:
     resources: Callable[[float], Resources | None] = lambda at_s: used(100e6, 0.1 * at_s)
     evidence: Any = field(default_factory=SimulatedEvidence)
     asks: Callable[[Stage], str | None] | None = None
+    counters: Callable[[], Reading] | None = None
 
     def __post_init__(self) -> None:
         self.router: Any = SimulatedRouter(lambda: self.at)
@@ -141,6 +143,7 @@ class Simulation:
             resources=lambda: self.resources(self.at.timestamp()),
             evidence=self.evidence,
             now=lambda: self.at,
+            counters=self.counters,
         )
 
     @property
@@ -164,4 +167,4 @@ class Simulation:
 
 def spec_of(stages: list[dict[str, Any]] | None = None, **more: Any) -> RolloutSpec:
     parsed = tuple(Stage.model_validate(stage) for stage in (stages or STAGES))
-    return RolloutSpec.model_validate({"stages": parsed, **more})
+    return RolloutSpec.model_validate({"stages": parsed, "memory_limit": "512MB", **more})
