@@ -78,8 +78,8 @@ class _Proxy:
         """
         started_at_s, started_s = time.time(), time.perf_counter()
         users = head.all(_USER_FIELD)
-        told = users[-1] or None if users else None
-        user, known_as = told.decode("latin-1") if told else None, user_hash(told)
+        user = users[-1].decode("latin-1") or None if users else None
+        known_as = user_hash(users[-1] if user else None)
         assigned: Arm = "canary" if is_exposed(user, self.salt_key, self.slots) else "stable"
         holds = self.canary_up and time.monotonic() < self.lease_until_s
         version = self.canary if assigned == "canary" and holds else self.stable

@@ -13,6 +13,7 @@ from rollouts.ab_test import test_of as result_of_test
 from rollouts.assignment import user_hash
 from rollouts.lived import rollout_of
 from rollouts.orders import abort, pause, resume
+from rollouts.production import measurement_of
 from rollouts.proving import sign_how_it_ended
 from tests.unit.rollouts.simulated import SimulatedEvidence, Simulation, spec_of
 
@@ -151,6 +152,11 @@ def test_a_worse_candidate_is_taken_back_and_its_evidence_replays(simulation):
     assert len(kept(simulation, "rollout")) == 3  # canary and A/B as they had shown, A/B as it ended
     assert (ended.result.stage, ended.result.stages_completed, ended.outcome) == ("ab-test", 0, "failed")
     assert rollout_of({a.name: a.content for a in ended.attachments}, "embedded") == ended.result
+    whole = measurement_of(simulation.rollout)
+    assert whole is not None
+    assert (whole.outcome, whole.result.stages[-1].why) == ("failed", simulation.state.why)
+    assert rollout_of({a.name: a.content for a in whole.attachments}, "embedded") == whole.result
+    assert "rolled back in stage ab-test, all on stable within" in whole.summary
 
 
 def test_a_worse_candidate_without_a_way_back_freezes(tmp_path):
