@@ -61,7 +61,7 @@ class _Proxy:
         # asyncio does so for the sockets that it opens itself; a listener that was handed over has no protocol number.
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            while (head := await asyncio.wait_for(read_head(reader), _NEXT_HEAD_WITHIN_S)) is not None:
+            while (head := await _next_head(reader)) is not None:
                 if not await self._serve_request(head, reader, writer):
                     break
         except MalformedMessage as error:
@@ -139,6 +139,11 @@ class _Proxy:
             except (OSError, TimeoutError):
                 self.canary_up = False
             await asyncio.sleep(max(0.0, CHECK_EVERY_S - (time.monotonic() - asked_s)))
+
+
+async def _next_head(reader: asyncio.StreamReader) -> Head | None:
+    async with asyncio.timeout(_NEXT_HEAD_WITHIN_S):
+        return await read_head(reader)
 
 
 async def _answers_200(port: int, path: str) -> bool:

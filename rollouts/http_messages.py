@@ -104,7 +104,7 @@ async def copy_bytes(
     comes for ``silence_s``, ConnectionAbortedError when the other side takes nothing for a minute.
     """
     while count:
-        piece = await asyncio.wait_for(reader.read(min(count, _PIECE_BYTES)), silence_s)
+        piece = await _piece(reader, min(count, _PIECE_BYTES), silence_s)
         if not piece:
             raise MalformedMessage("the body is cut off")
         count -= len(piece)
@@ -137,7 +137,7 @@ async def copy_chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 async def copy_until_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, silence_s: float) -> None:
     """Copy all that comes until the stream ends. Raises TimeoutError and ConnectionAbortedError as ``copy_bytes``."""
-    while piece := await asyncio.wait_for(reader.read(_PIECE_BYTES), silence_s):
+    while piece := await _piece(reader, _PIECE_BYTES, silence_s):
         writer.write(piece)
         await taken(writer)
 
@@ -145,15 +145,24 @@ async def copy_until_end(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 async def taken(writer: asyncio.StreamWriter) -> None:
     """Wait until the other side has taken most of what was written. Raises ConnectionAbortedError after a minute."""
     try:
-        await asyncio.wait_for(writer.drain(), _STALLED_S)
+        async with asyncio.timeout(_STALLED_S):
+            await writer.drain()
     except TimeoutError as error:
         writer.transport.abort()  # an ordinary end would wait for it to be taken
         raise ConnectionAbortedError("the other side takes nothing") from error
 
 
+async def _piece(reader: asyncio.StreamReader, at_most: int, silence_s: float) -> bytes:
+    # Not wait_for: up to Python 3.11 it goes on when it is cancelled just as something comes, and so would a body whose
+    # answer is there already (https://github.com/python/cpython/issues/86296).
+    async with asyncio.timeout(silence_s):
+        return await reader.read(at_most)
+
+
 async def _line(reader: asyncio.StreamReader, silence_s: float) -> bytes:
     """One line of a chunked body, without its end."""
     try:
-        return (await asyncio.wait_for(reader.readuntil(b"\r\n"), silence_s))[:-2]
+        async with asyncio.timeout(silence_s):
+            return (await reader.readuntil(b"\r\n"))[:-2]
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise MalformedMessage("the body is cut off") from error

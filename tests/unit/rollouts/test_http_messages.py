@@ -6,7 +6,7 @@ import pytest
 
 from rollouts import embedded_proxy
 from rollouts.exchange import Exchange, Version
-from rollouts.http_messages import Head, MalformedMessage, copy_chunks, read_head
+from rollouts.http_messages import Head, MalformedMessage, copy_bytes, copy_chunks, read_head
 from rollouts.samples import Arm
 
 
@@ -87,6 +87,23 @@ def test_chunks_and_trailers_end_where_they_say_or_are_refused(text: bytes) -> N
 def test_chunks_are_passed_on_as_they_came() -> None:
     text = b"3 ;a=b\r\nabc\r\n0A\r\n0123456789\r\n000\r\nx-sum: 1\r\n\r\n"
     assert copied(text) == text
+
+
+def test_a_copy_that_is_cancelled_just_as_something_comes_ends() -> None:
+    """A version's answer ends the body of its request: one that went on would hold both connections."""
+
+    async def cancel() -> bool:
+        reader, sink = asyncio.StreamReader(), Sink()
+        into: Any = sink
+        copying = asyncio.ensure_future(copy_bytes(reader, into, 1000, silence_s=60))
+        await asyncio.sleep(0)
+        reader.feed_data(b"x")
+        await asyncio.sleep(0)  # what was fed is taken, and not handed on yet
+        copying.cancel()
+        done, _ = await asyncio.wait({copying}, timeout=5)
+        return bool(done)
+
+    assert asyncio.run(cancel())
 
 
 def test_a_connection_field_cannot_take_the_length_off_a_body() -> None:
