@@ -30,6 +30,7 @@ def start(client, user="u"):
 @example([("a", 1)] * 12)
 def test_whoever_comes_first_is_first(visits):
     """Each stays for a step at least: who is gone before the last comes leaves a place in the line."""
+
     async def run():
         lines, order = Lines(), []
 
