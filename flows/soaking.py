@@ -141,7 +141,8 @@ def soak_status(step: SoakStep) -> SoakStatus | Record | None:
     material = read_material(step.work_dir)
     if material.journal:
         read_journal(step.work_dir)  # an error in it names the file
-        return status_of(material, soaking_of(step), holder_of(step.work_dir / LOCK), read_clocks())
+        holder = holder_of(step.work_dir / LOCK)
+        return status_of(material, soaking_of(step), holder, read_clocks(), _earlier_to_show(step))
     try:
         store = open_existing_store(step.home)
     except UsageError:
@@ -152,6 +153,20 @@ def soak_status(step: SoakStep) -> SoakStatus | Record | None:
         store.ledger.close()
     of_soak = [r for r in records if r.collector == step.name and isinstance(r.result, SoakResult)]
     return max((r for r in of_soak if r.inputs == step.inputs), key=lambda r: r.sequence, default=None)
+
+
+def _earlier_to_show(step: SoakStep) -> EarlierNights | str:
+    """The nights that would be added up now; why not, where the ledger cannot be read: the soak goes on without it."""
+    if not step.collect.nights_add_up:
+        return EarlierNights()
+    try:
+        store = open_existing_store(step.home)
+        try:
+            return earlier_nights(step, store)
+        finally:
+            store.ledger.close()
+    except (GonogoError, OSError) as error:
+        return first_line(error)
 
 
 def soaking_of(step: SoakStep) -> Soaking:

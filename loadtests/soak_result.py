@@ -63,7 +63,7 @@ def measurement_of(
     Raises CollectError when there is no window in the folder.
     """
     earlier = earlier or EarlierNights()
-    nights = _nights(material, earlier)
+    nights = nights_of(material, earlier)
     result, limits, control = result_of(nights, soaking), limits_of(slo), soaking.control is not None
     outcome, why = outcome_of(result, [night.ended_why for night in nights], limits, earlier)
     left_out = [LeftOut("seconds without load", round(lost.seconds), lost.cause) for lost in result.lost_time]
@@ -104,13 +104,14 @@ def replay_soak(record: Record, attachments: Attached) -> Recomputed:
     )
     control = soaking.control is not None
     earlier = nights_attached(attachments, control=control) if soaking.nights_add_up else EarlierNights()
-    nights = _nights(material_of(attachments, control=control), earlier)
+    nights = nights_of(material_of(attachments, control=control), earlier)
     result = result_of(nights, soaking)
     limits = recorded_limits(record)
     return Recomputed(result, outcome_of(result, [night.ended_why for night in nights], limits, earlier)[0])
 
 
-def _nights(material: Material, earlier: EarlierNights) -> list[Night]:
+def nights_of(material: Material, earlier: EarlierNights) -> list[Night]:
+    """The nights of a result, oldest first; the present one is the last."""
     before = [read_night(night.material, night.record_id) for night in earlier.counted]
     return [*before, read_night(material)]
 

@@ -10,8 +10,8 @@ from evidence.soak_result import SoakNight, SoakResult
 from loadtests.soak_folder import Material
 from loadtests.soak_gaps import BETWEEN_SEGMENTS, NOT_SERVED, RATE_NOT_HELD
 from loadtests.soak_journal import Entry, end_of
-from loadtests.soak_night import read_night
-from loadtests.soak_result import Soaking, load_text, result_of
+from loadtests.soak_nights import EarlierNights
+from loadtests.soak_result import Soaking, load_text, nights_of, result_of
 from loadtests.soak_timeline import timeline_of
 from processes.clocks import Clocks
 from processes.lock import Holder
@@ -23,8 +23,9 @@ State = Literal["running", "interrupted", "finished, not recorded"]
 class SoakStatus:
     """Where a soak stands.
 
-    ``result`` is that of what was measured so far, None before the first window. ``why`` says how it was interrupted or
-    how it ended. ``needed_hours`` is the time under load still missing, ``takes_hours`` how long that takes with the
+    ``result`` is that of what was measured so far, None before the first window, with the earlier nights that it adds
+    up; ``earlier_unknown`` says why these could not be read. ``why`` says how it was interrupted or how it ended.
+    ``needed_hours`` is the time under load that this night still needs, ``takes_hours`` how long that takes with the
     pauses between segments; ``expected_at`` is the clock time when it is over, None while nobody runs it.
     """
 
@@ -32,17 +33,24 @@ class SoakStatus:
     holder: Holder | None
     why: str
     result: SoakResult | None
+    earlier_unknown: str
     needed_hours: float
     takes_hours: float
     expected_at: datetime | None
 
 
-def status_of(material: Material, soaking: Soaking, holder: Holder | None, now: Clocks) -> SoakStatus:
-    """The status of a soak that has begun, at the moment ``now``. Raises CollectError for a damaged folder."""
-    night = read_night(material)
-    entries, result = night.entries, result_of([night], soaking) if night.placed else None
+def status_of(
+    material: Material, soaking: Soaking, holder: Holder | None, now: Clocks, earlier: EarlierNights | str = ""
+) -> SoakStatus:
+    """The status of a soak that has begun, at the moment ``now``; ``earlier`` nights, or why they could not be read.
+
+    The time still needed is that of the present night. Raises CollectError for a damaged folder.
+    """
+    added, unknown = (EarlierNights(), earlier) if isinstance(earlier, str) else (earlier, "")
+    nights = nights_of(material, added)
+    entries, result = nights[-1].entries, result_of(nights, soaking) if nights[-1].placed else None
     end = end_of(entries)
-    loaded_hours = result.hours_under_load if result else 0.0
+    loaded_hours = result.nights[-1].hours_under_load if result else 0.0
     needed_hours = 0.0 if end else max(0.0, soaking.target_hours - loaded_hours)
     takes_hours = needed_hours * _hours_for_one(result)
     state: State = "finished, not recorded" if end else "running" if holder else "interrupted"
@@ -51,6 +59,7 @@ def status_of(material: Material, soaking: Soaking, holder: Holder | None, now: 
         holder=holder,
         why=end.why if end else "" if holder else interrupted_why(entries, now),
         result=result,
+        earlier_unknown=unknown,
         needed_hours=needed_hours,
         takes_hours=takes_hours,
         expected_at=datetime.fromtimestamp(now.wall_s + takes_hours * 3600, UTC) if state == "running" else None,
@@ -98,6 +107,8 @@ def status_lines(status: SoakStatus) -> list[str]:
         lines.append(_line("under load", "nothing yet"))
     else:
         lines += result_lines(r)
+    if status.earlier_unknown:
+        lines.append(_line("nights", f"earlier ones could not be read: {status.earlier_unknown}"))
     if status.state != "finished, not recorded":
         lines.append(_line("still needed", f"{_hours(status.needed_hours)} under load"))
         if status.expected_at:

@@ -8,6 +8,7 @@ sides and writes one line per request to standard output. It obeys commands on a
 
 import asyncio
 import json
+import logging
 import math
 import os
 import socket
@@ -24,6 +25,8 @@ from rollouts.request_log import format_line
 from rollouts.samples import Arm
 
 _BACKLOG = 512
+_NEXT_HEAD_WITHIN_S = 60.0
+"""How long a user's connection may be idle, and how long the head of a request may take; half-open ones end thus."""
 _USER_FIELD = USER_HEADER.lower().encode()
 
 
@@ -50,27 +53,33 @@ class _Proxy:
     canary_up: bool = False
     lease_until_s: float = math.inf
     """On the monotonic clock; infinite where the lease is asked for elsewhere."""
+    log_is_torn: bool = False
+    log_fails: bool = False
 
     async def serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one client connection until it ends."""
         # asyncio does so for the sockets that it opens itself; a listener that was handed over has no protocol number.
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            while (head := await read_head(reader)) is not None:
+            while (head := await asyncio.wait_for(read_head(reader), _NEXT_HEAD_WITHIN_S)) is not None:
                 if not await self._serve_request(head, reader, writer):
                     break
         except MalformedMessage as error:
             writer.write(own_answer(400, "Bad Request", str(error)))
-        except ConnectionError:
-            return  # the client is gone: nobody is left to be told
+        except (ConnectionError, TimeoutError):
+            return  # the client is gone, or silent: nobody is left to be told
         finally:
             writer.close()
 
     async def _serve_request(self, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Pass one request on and log it; returns whether the client's connection can be used again."""
+        """Pass one request on and log it; returns whether the client's connection can be used again.
+
+        Raises MalformedMessage for a request that cannot be passed on. That is not logged: it reached no version.
+        """
         started_at_s, started_s = time.time(), time.perf_counter()
         users = head.all(_USER_FIELD)
-        user = users[-1].decode("latin-1") if users else None
+        user = users[-1].decode("latin-1") or None if users else None
+        known_as = user_hash(users[-1] if user else None)
         assigned: Arm = "canary" if is_exposed(user, self.salt_key, self.slots) else "stable"
         holds = self.canary_up and time.monotonic() < self.lease_until_s
         version = self.canary if assigned == "canary" and holds else self.stable
@@ -79,8 +88,20 @@ class _Proxy:
             return await exchange.run()
         finally:
             latency_ms = (time.perf_counter() - started_s) * 1000
-            line = format_line(started_at_s, latency_ms, exchange.status, version.arm, assigned, user_hash(user))
-            os.write(1, line)
+            line = format_line(started_at_s, latency_ms, exchange.status, version.arm, assigned, known_as)
+            self._write_log(line)
+
+    def _write_log(self, line: bytes) -> None:
+        """Append to the request log. A full disk costs the line and not the user's request: the silence is judged."""
+        text = b"\n" + line if self.log_is_torn else line
+        try:
+            self.log_is_torn = os.write(1, text) < len(text)
+        except OSError as error:
+            if not self.log_fails:
+                logging.getLogger(__name__).error("the request log cannot be written: %s", error)
+            self.log_fails = True
+        else:
+            self.log_fails = False
 
     async def obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry out the commands of one control connection."""

@@ -5,6 +5,7 @@ off matters, because the log is what the candidate is judged by: a version is no
 """
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable
@@ -19,6 +20,7 @@ from rollouts.http_messages import (
     copy_chunks,
     copy_until_end,
     read_head,
+    taken,
 )
 from rollouts.samples import Arm
 
@@ -30,6 +32,10 @@ _SILENCE_S = 10.0
 _IDLE_CONNECTION_S = 2.0
 """Shorter than a server's own keep-alive (5 s for uvicorn), so that no request meets a connection that just closes."""
 _LINGER_S = 2.0
+_USER_SILENCE_S = 60.0
+"""How long a user may send nothing within a request's body."""
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^ ]+) (HTTP/1\.[01])")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: .*)?")
 _REPEATABLE = frozenset({b"GET", b"HEAD"})
 
 
@@ -57,7 +63,7 @@ class Version:
         now_s = time.monotonic()
         while self.idle and not fresh:
             connection = self.idle.pop()
-            if now_s - connection.idle_since_s < _IDLE_CONNECTION_S and not connection.reader.at_eof():
+            if now_s - connection.idle_since_s < _IDLE_CONNECTION_S and not await _has_more(connection.reader):
                 connection.is_new = False
                 return connection
             connection.writer.close()
@@ -65,8 +71,11 @@ class Version:
         return Connection(*await asyncio.wait_for(opening, _CONNECT_TIMEOUT_S))
 
     def keep(self, connection: Connection) -> None:
-        """Keep a connection whose last answer was read to its end."""
-        connection.idle_since_s = time.monotonic()
+        """Keep a connection whose last answer was read to its end; close those that were kept too long."""
+        now_s = time.monotonic()
+        while self.idle and now_s - self.idle[0].idle_since_s >= _IDLE_CONNECTION_S:
+            self.idle.popleft().writer.close()
+        connection.idle_since_s = now_s
         self.idle.append(connection)
 
 
@@ -76,7 +85,10 @@ class _ClientLeft(Exception):
 
 @dataclass
 class Exchange:
-    """One request and its answer. ``status`` is what the client was told; 0: an answer that the version broke off."""
+    """One request and its answer. ``status`` is what the client was told; 0: an answer that the version broke off.
+
+    Raises MalformedMessage for a request that cannot be passed on: no version is asked.
+    """
 
     version: Version
     head: Head
@@ -84,17 +96,22 @@ class Exchange:
     writer: asyncio.StreamWriter
     status: int = 0
 
-    async def run(self) -> bool:
-        """Returns whether the client's connection can be used again. Raises MalformedMessage for the request's."""
-        parts = self.head.start.split(b" ")
-        if len(parts) != 3:
+    def __post_init__(self) -> None:
+        line = _REQUEST_LINE.fullmatch(self.head.start)
+        if line is None:
             raise MalformedMessage("the request line is wrong")
-        method, protocol = parts[0], parts[2]
+        self._method, self._is_1_1 = line[1], line[3] == b"HTTP/1.1"
         length, chunked = self.head.content_length(), self.head.is_chunked()
-        close = protocol != b"HTTP/1.1" or b"close" in self.head.tokens(b"connection")
-        if b"100-continue" in self.head.tokens(b"expect"):
+        if chunked and not self._is_1_1:
+            raise MalformedMessage("HTTP/1.0 knows no chunks")
+        self._body = _Body(self.reader, None if chunked else length) if chunked or length else None
+
+    async def run(self) -> bool:
+        """Returns whether the client's connection can be used again."""
+        method, body = self._method, self._body
+        close = not self._is_1_1 or b"close" in self.head.tokens(b"connection")
+        if self._is_1_1 and b"100-continue" in self.head.tokens(b"expect"):
             self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = self._body(length, chunked)
         try:
             connection, answer, sent = await self._ask(body, method)
         except _ClientLeft:
@@ -121,9 +138,6 @@ class Exchange:
         if not sent:
             await self._linger()
         return not close
-
-    def _body(self, length: int | None, chunked: bool) -> "_Body | None":
-        return _Body(self.reader, None if chunked else length) if chunked or length else None
 
     async def _ask(self, body: "_Body | None", method: bytes) -> tuple[Connection, Head, bool]:
         """Send the request and read the head of its answer; a stale connection is replaced once if that is safe.
@@ -172,7 +186,7 @@ class Exchange:
             status = _status_of(answer)
             if status >= 200:
                 return answer
-            if status != 100 and self.head.start.endswith(b"HTTP/1.1"):
+            if status != 100 and self._is_1_1:
                 self.writer.write(answer.interim())
 
     async def _pass_back(self, connection: Connection, answer: Head, method: bytes, close: bool) -> bool:
@@ -188,10 +202,11 @@ class Exchange:
             await copy_bytes(connection.reader, self.writer, length, silence_s=_SILENCE_S)
         elif until_end:
             await copy_until_end(connection.reader, self.writer, silence_s=_SILENCE_S)
-        await self.writer.drain()
+        await taken(self.writer)
         if until_end:
             self.writer.close()
-        return not until_end and b"close" not in answer.tokens(b"connection")
+        kept_open = answer.start.startswith(b"HTTP/1.1") and b"close" not in answer.tokens(b"connection")
+        return kept_open and not until_end
 
     async def _linger(self) -> None:
         """Read on what the client still sends: closed with unread bytes, a connection loses the answer too."""
@@ -218,18 +233,29 @@ class _Body:
 
     async def send(self, writer: asyncio.StreamWriter) -> None:
         if self.length is None:
-            await copy_chunks(self.reader, writer)
+            await copy_chunks(self.reader, writer, silence_s=_USER_SILENCE_S)
         else:
-            await copy_bytes(self.reader, writer, self.length)
-        await writer.drain()
+            await copy_bytes(self.reader, writer, self.length, silence_s=_USER_SILENCE_S)
 
 
 def _status_of(answer: Head) -> int:
     """Raises MalformedMessage."""
-    status = answer.start.split(b" ")[1:2]
-    if not status or not status[0].isdigit() or len(status[0]) != 3:
+    line = _STATUS_LINE.fullmatch(answer.start)
+    if line is None:
         raise MalformedMessage("the answer has no status")
-    return int(status[0])
+    return int(line[1])
+
+
+async def _has_more(reader: asyncio.StreamReader) -> bool:
+    """Whether a connection has come to its end, or holds bytes that nobody asked for: they are no user's answer."""
+    try:
+        async with asyncio.timeout(0):
+            await reader.read(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_of(reader: asyncio.StreamReader, error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """The configuration of an HAProxy that routes a rollout."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ global
     log stdout format raw local0
     stats socket {admin} mode 600 level admin
     nbthread 1
+    noreuseport
     set-var proc.canary_slots int(0)
     set-var proc.salt str({salt_key})
     set-var proc.lease_until_ms int(0)
@@ -20,6 +22,7 @@ defaults
     mode http
     timeout connect 2s
     timeout client 60s
+    timeout http-request 60s
     timeout server 10s
     timeout check {check_timeout_ms}ms
     retries 0
@@ -29,10 +32,11 @@ frontend users
     monitor-uri {ready}
     log global
     log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)] %ts"
+    acl has_user req.fhdr({header}) -m len gt 0
     http-request set-var(txn.user) req.fhdr({header})
-    http-request set-var(txn.user_hash) var(txn.user),xxh64
+    http-request set-var(txn.user_hash) var(txn.user),sha1,bytes(0,8),hex,lower if has_user
     http-request set-var(txn.slot) var(proc.salt),concat(:,txn.user),xxh32,mod({slots})
-    http-request set-var(txn.slot) int({nobody}) if !{{ req.fhdr({header}) -m found }}
+    http-request set-var(txn.slot) int({nobody}) if !has_user
     http-request set-var(txn.arm) str(stable)
     http-request set-var(txn.arm) str(canary) if {{ var(txn.slot),sub(proc.canary_slots) lt 0 }}
     http-request set-var(txn.now_ms) date(0,ms)
@@ -65,9 +69,13 @@ KEPT_LEASE = LeaseRule(" { var(txn.now_ms),sub(proc.lease_until_ms) lt 0 }", "op
 
 
 def haproxy_config(*, listen: str, stable: str, canary: str, admin: Path, salt_key: str, lease: LeaseRule) -> str:
-    """The whole configuration file; ``listen``, ``stable`` and ``canary`` are host:port."""
+    """The whole configuration file; ``listen``, ``stable`` and ``canary`` are host:port.
+
+    A second router on the same port does not start: the kernel would give it half of the users, who would be out of
+    reach of whoever holds the admin socket of the other.
+    """
     return _CONFIG.format(
-        admin=admin,
+        admin=re.sub(r"([\s#\\'\"])", r"\\\1", str(admin)),
         salt_key=salt_key,
         listen=listen,
         ready=READY_PATH,

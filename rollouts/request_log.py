@@ -7,6 +7,7 @@ when the status was out already: such a request had no answer. With C or c the u
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import cast
 
@@ -50,15 +51,24 @@ def format_line(started_at_s: float, latency_ms: float, status: int, backend: Ar
 
 
 def parse_line(line: bytes) -> RequestSample | None:
-    """The request of a line; None for other lines, and for requests that reached neither version."""
+    """The request of a line; None for other lines, and for requests that reached neither version.
+
+    A line that a full disk or a crash has torn, and that runs into the next one, is such another line.
+    """
     fields = line.decode(errors="replace").split()
     if not line.startswith(_MARK) or len(fields) not in (9, 10) or fields[6] not in _ARMS or fields[7] not in _ARMS:
         return None
-    accepted_s, handshake_ms, idle_ms, active_ms = (float(field) for field in fields[1:5])
+    try:
+        accepted_s, handshake_ms, idle_ms, active_ms = (float(field) for field in fields[1:5])
+        logged = int(fields[5])
+    except ValueError:
+        return None
+    if not all(map(isfinite, (accepted_s, handshake_ms, idle_ms, active_ms))):
+        return None
     return RequestSample(
         at_s=accepted_s + (max(handshake_ms, 0) + max(idle_ms, 0)) / 1000,
         backend=cast(Arm, fields[6]),
-        status=_status(int(fields[5]), fields[9] if fields[9:] else "--"),
+        status=_status(logged, fields[9] if fields[9:] else "--"),
         latency_ms=max(active_ms, 0.0),
         user_hash=fields[8],
         assigned=cast(Arm, fields[7]),

@@ -16,6 +16,7 @@ from flows.nightly import record_earlier_night
 from flows.replay import replay_ledger
 from flows.soaking import record_stopped, resume_soak, soak_status, soak_step, stop_soak
 from loadtests.soak_folder import JOURNAL, LOCK, SAMPLES, STOP, generator_name
+from loadtests.soak_status import status_lines
 from processes.errors import CollectError
 from processes.lock import holding
 from processes.wait import wait_for
@@ -109,6 +110,23 @@ def test_nights_add_up_each_of_them_once_and_the_time_between_them_is_no_gap(rel
     assert not third.left_out
     replay = replay_ledger(store)
     assert (replay.problem, replay.replayed) == (None, {"soak": 3})
+
+
+def test_the_status_of_a_night_shows_what_all_nights_have_and_what_this_one_needs(release):
+    night(release, hours_ago=20, windows=12)
+    status = soak_status(leave(release, hours_ago=0.1, windows=5, how=None))
+    assert [round(n.hours_under_load * 3600) for n in status.result.nights] == [120, 50]
+    assert status.needed_hours * 3600 == pytest.approx(70)
+    assert any(line.startswith("night ") for line in status_lines(status))
+
+
+def test_the_status_of_a_night_is_there_without_the_ledger_and_says_so(release):
+    night(release, hours_ago=20, windows=12)
+    step = leave(release, hours_ago=0.1, windows=5, how=None)
+    (release / "home" / "ledger.sqlite").unlink()
+    status = soak_status(step)
+    assert len(status.result.nights) == 1
+    assert "ledger.sqlite is not there" in "\n".join(status_lines(status))
 
 
 def test_nights_do_not_add_up_where_the_plan_says_nothing(release):

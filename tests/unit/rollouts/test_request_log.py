@@ -29,6 +29,11 @@ def test_a_line_without_an_end_counts_as_it_says_and_other_lines_do_not() -> Non
         b"a warning",
         b"gonogo 1 0 0 1 200 users stable abc --",
         b"gonogo 1 0 0 1 200 stable stable abc -- more",
+        b"gonogo 17gonogo 1 0 0 1 200 stable stable abc",
+        b"gonogo gonogo 0 0 1 200 stable stable abc",
+        b"gonogo 1 0 0 1 2x0 stable stable abc",
+        b"gonogo nan 0 0 1 200 stable stable abc",
+        b"gonogo 1 0 0 inf 200 stable stable abc",
     ):
         assert parse_line(line) is None
 
