@@ -13,6 +13,7 @@ global
     log stdout format raw local0
     stats socket {admin} mode 600 level admin
     nbthread 1
+    noreuseport
     set-var proc.canary_slots int(0)
     set-var proc.salt str({salt_key})
     set-var proc.lease_until_ms int(0)
@@ -20,7 +21,9 @@ defaults
     mode http
     timeout connect 2s
     timeout client 60s
+    timeout http-request 60s
     timeout server 10s
+    timeout tunnel 1h
     timeout check {check_timeout_ms}ms
     retries 0
     option dontlognull
@@ -28,7 +31,8 @@ frontend users
     bind {listen}
     monitor-uri {ready}
     log global
-    log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)] %ts"
+    log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)] %ts %Tr"
+    http-request deny deny_status 400 if METH_CONNECT
     http-request set-var(txn.user) req.fhdr({header})
     http-request set-var(txn.user_hash) var(txn.user),xxh64
     http-request set-var(txn.slot) var(proc.salt),concat(:,txn.user),xxh32,mod({slots})
