@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_text
 from cli.progress import progress_on_stderr
+from decision.collect import is_measured_here
 from decision.levels import Level
 from decision.plan_file import PlanFile, read_plan
 from evidence.store import open_store
@@ -54,6 +55,8 @@ def authorize(
     profile_of(plan_file, profile)
     if unknown := sorted(set(rerun) - set(plan_file.plan.collect)):
         raise UsageError(f"--rerun {unknown[0]}: the plan collects {', '.join(plan_file.plan.collect)}")
+    if others := [name for name in rerun if not is_measured_here(plan_file.plan.collect[name])]:
+        raise UsageError(f"--rerun {others[0]}: is not measured here: its results are added, or the rollout records it")
     home = home.resolve()
     store = open_store(home)
     with progress_on_stderr():

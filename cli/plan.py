@@ -11,7 +11,7 @@ from decision.inputs import subject_of
 from decision.objectives import Stage
 from decision.plan_file import check_users, read_plan
 from evidence.store import open_store
-from flows.authorization import pending
+from flows.authorization import awaited, pending
 from rollouts.ab_size import Size, planned_size
 
 app = App(name="plan", help="Check a release plan, or show what would run.")
@@ -68,17 +68,22 @@ def _size_in_words(stage: Stage, size: Size | None) -> str:
 def show(plan: Path, *, profile: str = "quick", home: Home = DEFAULT_HOME, json: Json = False) -> int:
     """Print what an authorization would measure now, and which evidence is fresh enough to be reused."""
     plan_file = read_plan(plan)
-    missing, fresh = pending(plan_file, open_store(home.resolve()), profile=profile)
+    store = open_store(home.resolve())
+    missing, fresh = pending(plan_file, store, profile=profile)
+    later = awaited(plan_file, store, profile=profile)
     if json:
         print_json(
             {
                 "would_run": [{"collector": m.collector, "why": m.why} for m in missing],
+                "by_the_rollout": [{"collector": m.collector, "why": m.why} for m in later],
                 "fresh": [{"collector": r.collector, "record_id": r.record_id} for r in fresh],
             }
         )
         return 0
     for item in missing:
         print_text(f"would run  {item.collector:<24} {item.why}")
+    for item in later:
+        print_text(f"by rollout {item.collector:<24} {item.why}: its stage in production records it")
     for record in fresh:
         print_text(
             f"fresh      {record.collector:<24} {record.outcome}, measured {record.finished_at:%Y-%m-%d %H:%M} UTC"

@@ -13,11 +13,12 @@ from cli.options import DEFAULT_HOME, Home, Json
 from cli.output import print_json, print_text
 from decision.plan_file import read_plan
 from decision.quantities import parse_duration_s
+from decision.rollout_spec import GatewayRouter
 from flows.rollout_status import status_of, status_text
 from flows.staged_rollout import Staged, Ticked, current_rollout, order, start, tick_once
 from processes.errors import UsageError
 from processes.wait import wait_for
-from rollouts.exclusive import AnotherAtWork
+from rollouts.exclusive import AnotherAtWork, only_one_at
 from rollouts.open_running import configuration_of, run_router
 
 ROLLED_BACK, FROZEN = 20, 30
@@ -36,7 +37,7 @@ def start_rollout(plan: Path, *, why: Why = "", home: Home = DEFAULT_HOME, json:
     plan
         The release plan.
     """
-    rollout_id = start(plan, home.resolve(), why or "started by hand")
+    rollout_id = start(plan, home.resolve(), _one_line(why) or "started by hand")
     if json:
         print_json({"rollout_id": rollout_id})
     else:
@@ -85,6 +86,8 @@ def tick(
         How often then.
     """
     for_s, every_s = (0.0 if keep_on is None else _seconds("--for", keep_on)), _seconds("--every", every)
+    if every_s <= 0:
+        raise UsageError(f"--every {every}: expected more than no time")
     until_s = time.monotonic() + for_s
     with current_rollout(plan, home.resolve()) as staged:
         while True:
@@ -169,18 +172,29 @@ def router(plan: Path, *, print_only: Annotated[bool, Parameter(name="--print", 
     if spec is None:
         raise UsageError(f"{plan}: rollout.router is missing")
     if not print_only:
+        if not isinstance(spec, GatewayRouter):
+            only_one_at((plan_file.base / spec.control).resolve())
         run_router(spec, plan_file.base)
     print(configuration_of(spec, plan_file.base))
     return 0
 
 
 def _order(plan: Path, home: Path, what: str, why: str, *, despite_irreversible: bool = False) -> int:
-    if not why.strip():
+    reason = _one_line(why)
+    if not reason:
         raise UsageError("say with --reason why")
     with current_rollout(plan, home.resolve()) as staged:
-        order(staged, what, why.strip(), despite_irreversible=despite_irreversible)
-        print_text(f"{staged.rollout_id}: {what}: {why.strip()}")
+        order(staged, what, reason, despite_irreversible=despite_irreversible)
+        print_text(f"{staged.rollout_id}: {what}: {reason}")
     return 0
+
+
+def _one_line(why: str) -> str:
+    """A reason as it may stand in journals, terminals and notifications. Raises UsageError."""
+    reason = " ".join(why.split())
+    if not reason.isprintable():
+        raise UsageError("--reason: expected text without control characters")
+    return reason
 
 
 def _tell(staged: Staged, ticked: Ticked) -> None:

@@ -1,5 +1,7 @@
-"""What a stage of the rollout says about its A/B test: the metrics, and how they are analysed."""
+"""What a stage of the rollout says about its A/B test: the metrics, where outcomes come from, how they are analysed."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -83,3 +85,33 @@ class AbAnalysis(BaseModel):
     correction: Correction = "holm"
     segments: tuple[str, ...] = ()
     users_per_day: Annotated[int, Field(gt=0)] | None = None
+
+
+class Outcomes(BaseModel):
+    """Where the outcomes of users are read from when the stage has lasted long enough: CSV, from a file or a URL.
+
+    ``user`` names the column of the id that the router sees in the user header. Rows whose ``time`` (ISO 8601 with its
+    zone, or epoch seconds) is before the stage are left out. ``token_file`` holds the bearer key of a URL.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(alias="from", min_length=1)
+    user: str = "user_id"
+    time: str | None = None
+    token_file: Path | None = None
+
+    @property
+    def is_url(self) -> bool:
+        """Whether they are asked of a server; else they are in a file, whose path starts from the plan's folder."""
+        return re.match(r"https?://", self.source) is not None
+
+    @model_validator(mode="after")
+    def _sends_keys_to_servers_alone(self) -> "Outcomes":
+        if self.token_file is not None and not self.is_url:
+            raise ValueError("a token_file is the key of a URL, and these outcomes come from a file")
+        if "://" in self.source and not self.is_url:
+            raise ValueError("expected a file, or a URL that begins with http:// or https://")
+        if re.match(r"https?://[^/]*@", self.source):
+            raise ValueError("a password does not belong into the plan: name a token_file")
+        return self

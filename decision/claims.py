@@ -58,7 +58,9 @@ def usable(record: Record, wanted: Wanted) -> str | None:
 
 def newest_usable(records: list[Record], collector: str, wanted: Wanted) -> tuple[Record | None, str]:
     """The newest record of a collector that counts, and if none does, why the newest one does not."""
-    own = sorted((r for r in records if r.collector == collector), key=lambda r: r.finished_at, reverse=True)
+    own = sorted(
+        (r for r in records if r.collector == collector), key=lambda r: (r.finished_at, r.sequence), reverse=True
+    )
     for record in own:
         if usable(record, wanted) is None:
             return record, ""

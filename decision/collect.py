@@ -1,10 +1,12 @@
 """What a plan's ``collect`` section may ask for: one model per kind of evidence."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from decision.collect_part import CollectPart
+from decision.collect_rollout import AbTestCollect, AnyRolloutCollect, LivedCollect
 from decision.quantities import (
     DurationS,
     Number,
@@ -19,23 +21,7 @@ from decision.quantities import (
 TargetName = Literal["stable", "candidate"]
 
 
-class _Collect(BaseModel):
-    """What all kinds share. ``uses`` names the parts of the plan that the measurement depends on besides its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    uses: ClassVar[frozenset[Literal["targets", "slo", "rollout"]]] = frozenset()
-
-    owner: str = Field(default="operator", description="the person of the plan who sees to it")
-    inputs: tuple[Path, ...] = Field(
-        default=(), description="files and folders that the measurement depends on besides the subject"
-    )
-
-    def files(self) -> tuple[Path, ...]:
-        """The files and folders, relative to the plan, that the measurement reads besides the subject."""
-        return self.inputs
-
-
-class TestSuiteCollect(_Collect):
+class TestSuiteCollect(CollectPart):
     """Run a test suite that leaves JUnit XML or CTRF behind; without ``run``, its results are added from files."""
 
     __test__ = False
@@ -49,7 +35,7 @@ class TestSuiteCollect(_Collect):
     timeout: DurationS = 1800.0
 
 
-class ContractCollect(_Collect):
+class ContractCollect(CollectPart):
     """Check a running target's HTTP contract."""
 
     uses = frozenset({"targets"})
@@ -58,7 +44,7 @@ class ContractCollect(_Collect):
     checks: tuple[dict[str, Any], ...]
 
 
-class DataQualityCollect(_Collect):
+class DataQualityCollect(CollectPart):
     """Validate one dataset with one suite, named as a Python module with a function ``suite``."""
 
     kind: Literal["data-quality"]
@@ -79,7 +65,7 @@ class LoadStage(BaseModel):
     over: DurationS
 
 
-class AccuracyCollect(_Collect):
+class AccuracyCollect(CollectPart):
     """Compare methods on the same cases: a command writes, for each case, its unit and which methods were right."""
 
     kind: Literal["accuracy"]
@@ -90,7 +76,7 @@ class AccuracyCollect(_Collect):
     timeout: DurationS = 1800.0
 
 
-class LoadCollect(_Collect):
+class LoadCollect(CollectPart):
     """Load a target at a stated arrival rate for the profile's ``load``, or in ``stages``.
 
     Stages take as long as they say, and are shortened all alike where the profile's ``load`` is shorter. ``journey`` is
@@ -150,7 +136,7 @@ class PrometheusResources(BaseModel):
     started: str = Field(description="when the process was started, in epoch seconds: another one is a restart")
 
 
-class SoakCollect(_Collect):
+class SoakCollect(CollectPart):
     """Soak a target, beside a control under the same load; its length is the profile's ``soak``.
 
     The control of a candidate is stable where the plan says nothing else. ``journey`` and ``workers`` are as of a load;
@@ -205,7 +191,7 @@ class SoakCollect(_Collect):
         return self
 
 
-class DrillCollect(_Collect):
+class DrillCollect(CollectPart):
     """Rehearse a rollback by hand or by the judge, the death of controller or router, or an external API's fault.
 
     ``env`` makes the candidate bad that the judge takes back.
@@ -228,7 +214,7 @@ class DrillCollect(_Collect):
         return (*self.inputs, *([self.users] if self.users else []))
 
 
-class MonitoringCollect(_Collect):
+class MonitoringCollect(CollectPart):
     """Check that the monitoring watches the targets, each under the journey that ``traffic`` names for it."""
 
     uses = frozenset({"targets", "slo"})
@@ -256,7 +242,7 @@ class DocumentFile(BaseModel):
     lines_at_least: int = 1
 
 
-class DocumentationCollect(_Collect):
+class DocumentationCollect(CollectPart):
     """Measure documents."""
 
     kind: Literal["documentation"]
@@ -265,21 +251,6 @@ class DocumentationCollect(_Collect):
     def files(self) -> tuple[Path, ...]:
         """The inputs, and the documents."""
         return (*self.inputs, *(file.path for file in self.documents))
-
-
-class RolloutCollect(_Collect):
-    """Rehearse the plan's rollout on live traffic, with short stages but the plan's limits and numbers of requests."""
-
-    uses = frozenset({"targets", "slo", "rollout"})
-    kind: Literal["rollout"]
-    users: Path
-    journey: str
-    rate: RateOfOne
-    timeout: DurationS = 600.0
-
-    def files(self) -> tuple[Path, ...]:
-        """The inputs, and the users."""
-        return (*self.inputs, self.users)
 
 
 Collect = Annotated[
@@ -292,11 +263,22 @@ Collect = Annotated[
     | DrillCollect
     | MonitoringCollect
     | DocumentationCollect
-    | RolloutCollect,
+    | AnyRolloutCollect
+    | AbTestCollect,
     Field(discriminator="kind"),
 ]
 
 
-def is_added(collect: _Collect) -> bool:
+def is_added(collect: CollectPart) -> bool:
     """Whether the evidence of a collector is added from files of another system instead of being measured."""
     return isinstance(collect, TestSuiteCollect) and collect.run is None
+
+
+def is_lived(collect: CollectPart) -> bool:
+    """Whether the evidence of a collector is recorded by the real rollout, in its own time."""
+    return isinstance(collect, LivedCollect)
+
+
+def is_measured_here(collect: CollectPart) -> bool:
+    """Whether an authorization can measure it."""
+    return not is_added(collect) and not is_lived(collect)

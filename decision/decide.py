@@ -19,6 +19,7 @@ from decision.approvals import (
 from decision.authority import Signers, authority_of
 from decision.claims import ClaimVerdict, Verdict, Wanted, judge_claim
 from decision.collect import is_added
+from decision.collect_rollout import LivedCollect
 from decision.confidence import Confidence, confidence_of
 from decision.levels import LEVELS, Level, levels_up_to
 from decision.plan import Plan, RiskLevel
@@ -222,7 +223,12 @@ def _measure_step(plan: Plan, collector: str, claims: Sequence[ClaimVerdict]) ->
             if result.field == "hours_under_load" and result.holds == "too-little" and result.margin is not None:
                 hours = max(hours, hours_of_one_run(plan, claim.id))
     says = ", ".join(c.says for c in claims)
-    verb = "add results of" if is_added(plan.collect[collector]) else "measure"
+    collect = plan.collect[collector]
+    if isinstance(collect, LivedCollect):
+        stage = next(stage for stage in plan.rollout.stages if stage.name == collect.stage)
+        verb, hours = f"live through stage {stage.name} of the rollout, for", stage.minimum / 3600
+    else:
+        verb = "add results of" if is_added(collect) else "measure"
     return MissingStep(
         does=f"{f'Mend what refutes, then {verb}' if refuted else verb.capitalize()} {collector}: {says}",
         owner=plan.people[plan.collect[collector].owner].name,

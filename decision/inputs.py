@@ -16,6 +16,8 @@ from pydantic import BaseModel
 
 from decision.claims import Wanted
 from decision.collect import DataQualityCollect, TestSuiteCollect
+from decision.collect_rollout import LivedCollect
+from decision.objectives import Slo, Stage
 from decision.plan_file import PlanFile
 from evidence.allowed_signers import Signer, read_allowed_signers
 from evidence.dsse import json_sha256
@@ -42,9 +44,12 @@ def inputs_of(plan_file: PlanFile, collector: str) -> dict[str, str]:
     """The digest of each input of one collector: its part of the plan, and the files and folders that it reads."""
     plan = plan_file.plan
     collect = plan.collect[collector]
+    if isinstance(collect, LivedCollect):
+        stage = next(stage for stage in plan.rollout.stages if stage.name == collect.stage)
+        return inputs_of_stage(plan_file, collector, stage, plan.slo)
     parts = {
         "targets": lambda: _digest_of(plan.targets),
-        "slo": lambda: json_digest({name: o.model_dump(mode="json") for name, o in plan.slo.items()}),
+        "slo": lambda: _digest_of_slo(plan.slo),
         "rollout": lambda: _digest_of(plan.rollout),
     }
     inputs = {"plan collect": _digest_of(collect)} | {f"plan {part}": parts[part]() for part in sorted(collect.uses)}
@@ -58,6 +63,13 @@ def inputs_of(plan_file: PlanFile, collector: str) -> dict[str, str]:
     for path in {plan_file.resolve(p) for p in paths}:
         inputs[_name(path, plan_file.base)] = path_digest(path)
     return inputs
+
+
+def inputs_of_stage(plan_file: PlanFile, collector: str, stage: Stage, slo: Slo) -> dict[str, str]:
+    """What evidence of a stage in production depends on: the stage and the objectives by which it was lived through."""
+    collect = plan_file.plan.collect[collector]
+    inputs = {"plan collect": _digest_of(collect), "plan stage": _digest_of(stage), "plan slo": _digest_of_slo(slo)}
+    return inputs | {_name(p, plan_file.base): path_digest(p) for p in map(plan_file.resolve, collect.files())}
 
 
 def signers_of(plan_file: PlanFile) -> dict[str, tuple[Signer, ...]]:
@@ -104,6 +116,10 @@ def folder_digest(folder: Path) -> str:
 def json_digest(value: object) -> str:
     """``sha256:hex`` of a value as RFC 8785 canonical JSON."""
     return f"sha256:{json_sha256(value)}"
+
+
+def _digest_of_slo(slo: Slo) -> str:
+    return json_digest({name: objective.model_dump(mode="json") for name, objective in slo.items()})
 
 
 def _digest_of(part: BaseModel) -> str:

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from decision.ab_metrics import AbAnalysis, AbMetric
+from decision.ab_metrics import AbAnalysis, AbMetric, Outcomes
 from decision.levels import LEVELS, Level
 from decision.quantities import DurationS, MarginField, Number, Share, Windows
 
@@ -32,15 +32,23 @@ class Objective(BaseModel):
     at_least_requests: int = 0
     worse_than_stable_by: MarginField | None = None
 
+    @property
+    def limits(self) -> bool:
+        """Whether anything rolls back by it."""
+        return (self.roll_back_above, self.roll_back_below, self.roll_back_at_once_above) != (None, None, None)
+
 
 Slo = dict[ObjectiveName, Objective]
+UNCOUNTED: tuple[ObjectiveName, ...] = ("latency-mean", "availability", "consecutive-failures")
+"""What the counters of both versions do not tell: they know neither the order of requests nor those they never saw."""
 
 
 class Stage(BaseModel):
     """One stage of a rollout: the candidate's share, and what must have been seen before it may be promoted.
 
     ``salt`` enters the assignment hash, so that stages with different salts expose independent sets of users.
-    ``metrics`` make the stage an A/B test: what is compared between the users of both versions at its end.
+    ``metrics`` make the stage an A/B test: what is compared between the users of both versions at its end, from their
+    ``outcomes``.
     ``level`` is what the stage asks for, ``not_before`` a time of the schedule, ``irreversible`` says why there is no
     way back from here on.
     """
@@ -58,6 +66,15 @@ class Stage(BaseModel):
     irreversible: str | None = None
     metrics: dict[str, AbMetric] = Field(default_factory=dict)
     analysis: AbAnalysis = AbAnalysis()
+    outcomes: Outcomes | None = None
+
+    @model_validator(mode="after")
+    def _compares_two_versions(self) -> "Stage":
+        if self.metrics and self.share == 1:
+            raise ValueError("a stage with metrics compares the candidate with stable: expected a share below 100%")
+        if self.outcomes is not None and not self.metrics:
+            raise ValueError("outcomes are of the metrics of an A/B test, and this stage has none")
+        return self
 
     def asks_for(self) -> Level:
         """The authorization level that the stage needs: as stated, as named, or by its share."""

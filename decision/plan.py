@@ -1,15 +1,17 @@
 """The release plan: what a release manager writes, as typed values."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from decision.collect import Collect
+from decision.collect_rollout import AbTestCollect, LivedCollect
 from decision.criteria import Criterion, problems_of
 from decision.levels import LEVELS, Level
-from decision.objectives import Slo
+from decision.objectives import UNCOUNTED, Slo, Stage
 from decision.previous_report import PreviousReport
 from decision.quantities import DurationS
 from decision.rollout_spec import RolloutSpec, parse_time_of_day
@@ -217,6 +219,8 @@ def _broken_references(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _wrong_claim_references(plan)
     yield from _wrong_people(plan)
     yield from _wrong_rollout(plan)
+    yield from _what_nobody_can_tell(plan)
+    yield from _wrong_lived(plan)
     yield from _unlimited_loads(plan)
     for level in LEVELS:
         if not any(level in claim.gates for claim in plan.claims):
@@ -302,6 +306,59 @@ def _wrong_rollout(plan: Plan) -> Iterator[tuple[Place, str]]:
                 ("rollout", "windows", "reviews", index),
                 f"{expected}, or a time of day such as 08:00, not {review!r}",
             )
+
+
+def _what_nobody_can_tell(plan: Plan) -> Iterator[tuple[Place, str]]:
+    """Limits that the rollout could never hold against anything."""
+    rollout, memory = plan.rollout, plan.slo.get("memory")
+    if memory is not None and memory.limits and rollout.memory_limit is None:
+        yield ("slo", "memory"), "a share of what? expected rollout.memory_limit: the bytes that the candidate may use"
+    if rollout.counters is None:
+        return
+    latency = plan.slo.get("latency-p95")
+    if latency is None or latency.promote_at_most is None:
+        yield (
+            ("rollout", "judge"),
+            "counters tell no latencies, only how many requests were slower than a limit: expected latency-p95 with "
+            "promote_at_most in slo",
+        )
+    for name in UNCOUNTED:
+        if (objective := plan.slo.get(name)) is not None and objective.limits:
+            yield ("slo", name), f"the counters that rollout.judge looks at do not tell {name}: take its limits out"
+
+
+def _wrong_lived(plan: Plan) -> Iterator[tuple[Place, str]]:
+    """Evidence of stages that no rollout could record, and A/B tests whose answer nobody asks for."""
+    stages = {stage.name: stage for stage in plan.rollout.stages}
+    recorded: dict[tuple[str, str], str] = {}
+    for name, collect in plan.collect.items():
+        if not isinstance(collect, LivedCollect):
+            continue
+        place: Place = ("collect", name, "stage")
+        if collect.stage not in stages:
+            yield place, f"the rollout has no stage {collect.stage!r}; it has {', '.join(stages)}"
+        elif isinstance(collect, AbTestCollect) and stages[collect.stage].outcomes is None:
+            yield place, f"stage {collect.stage} has no outcomes: its A/B test is never looked at"
+        if (other := recorded.setdefault((collect.kind, collect.stage), name)) != name:
+            yield place, f"{other} is the same evidence"
+    for index, (stage, following) in enumerate(pairwise(plan.rollout.stages)):
+        asked = any(_asks_for_test(plan, claim, stage, following) for claim in plan.claims)
+        if stage.outcomes is not None and not asked:
+            yield (
+                ("rollout", "stages", index),
+                f"no claim asks for its A/B test at level {following.asks_for()}: expected a limit for verdict "
+                "of a collector of kind ab-test",
+            )
+
+
+def _asks_for_test(plan: Plan, claim: Claim, stage: Stage, following: Stage) -> bool:
+    collect = plan.collect.get(claim.needs)
+    return (
+        isinstance(collect, AbTestCollect)
+        and collect.stage == stage.name
+        and "verdict" in claim.criteria
+        and following.asks_for() in claim.gates
+    )
 
 
 def _wrong_signers(plan: Plan, place: Place, roles: Sequence[str]) -> Iterator[tuple[Place, str]]:

@@ -91,6 +91,8 @@ def parse_margin(text: object) -> Margin:
     """``0.5pp`` → absolute 0.005; ``10%`` → relative 0.1; ``20`` → absolute 20. Raises ValueError."""
     if isinstance(text, Margin):
         return text
+    if isinstance(text, dict) and text.keys() == {"absolute", "relative"}:  # as it is kept
+        return Margin(**text)
     if isinstance(text, str):
         if match := re.fullmatch(rf"\+?{_NUMBER}\s*pp", text):
             return Margin(absolute=float(match[1]) / 100, relative=None)

@@ -23,7 +23,7 @@ import numpy as np
 
 from engines.personas import Persona
 from engines.recommendation.ensemble import Ensemble
-from engines.recommendation.interactions import Interaction
+from engines.recommendation.interactions import LIKED_FROM, Interaction
 from engines.recommendation.model import train
 from engines.resonance_key import ALL_KEYS, parse
 from engines.resonance_router import route
@@ -31,7 +31,6 @@ from engines.synthetic import PERSONAS, USERS, expected_ratings, interactions, t
 
 METHODS = ("random", "popularity", "phase3", "phase4")
 HELD_OUT = 0.2
-LIKED_FROM = 0.7
 
 _PLACE_OF_KEY = {key: place for place, key in enumerate(ALL_KEYS)}
 

@@ -43,6 +43,7 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whoever asks from this machine could call himself any address
         timeout_graceful_shutdown=_DRAIN_S,
         timeout_keep_alive=30,
     )

@@ -97,4 +97,5 @@ def validate(text: str | None) -> bool:
 
 
 def _folded(part: str | None) -> str:
-    return (part or "").strip().lower()
+    text = (part or "").strip()
+    return text.lower() if text.isascii() else ""  # the sign for kelvin is a k in lower case, and no letter of a key

@@ -20,11 +20,15 @@ class WrongSettings(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """``api_keys`` empty: no key is asked for. ``requests_per_minute`` None: no limit per client."""
+    """``api_keys`` empty: no key is asked for. ``requests_per_minute`` None: no limit per client.
+
+    ``admin_keys`` empty: in production nobody may change or remove what others share, elsewhere everybody.
+    """
 
     release: Release
     production: bool
     api_keys: tuple[str, ...]
+    admin_keys: tuple[str, ...]
     requests_per_minute: int | None
     database_url: str | None
     database_pool_size: int
@@ -35,14 +39,18 @@ class Settings:
 
 def read_settings(release: Release) -> Settings:
     """Settings from the environment. Raises WrongSettings, or FaultsRefused, for what must not be started with."""
-    production = os.environ.get("ION_ENV") == "production"
-    keys = tuple(key.strip() for key in os.environ.get("ION_API_KEYS", "").split(",") if key.strip())
+    environment = os.environ.get("ION_ENV", "")
+    production = environment == "production"
+    if environment and not production:
+        raise WrongSettings(f"ION_ENV={environment!r}: expected production, or nothing; faults are only refused there")
+    keys = _keys("ION_API_KEYS")
     if production and not keys:
         raise WrongSettings("ION_ENV is production and ION_API_KEYS names no key: everybody would be let in")
     return Settings(
         release=release,
         production=production,
         api_keys=keys,
+        admin_keys=_keys("ION_ADMIN_KEYS"),
         requests_per_minute=_number("ION_RATE_LIMIT_PER_MINUTE"),
         database_url=_database_url(),
         database_pool_size=_number("ION_DATABASE_POOL_SIZE", at_most=100) or DEFAULT_POOL_SIZE,
@@ -50,6 +58,17 @@ def read_settings(release: Release) -> Settings:
         data=Path(os.environ.get("ION_DATA") or _DATA),
         faults=read_faults(os.environ.get("ION_FAULTS", ""), production=production),
     )
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    """Those of a variable; none when it is not set. A value without any would let everybody in by mistake."""
+    text = os.environ.get(name, "")
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if text and not keys:
+        raise WrongSettings(f"{name} is set and names no key")
+    if not all(key.isascii() and key.isprintable() for key in keys):
+        raise WrongSettings(f"{name}: expected printable ASCII, which a header can carry")
+    return keys
 
 
 def _number(name: str, at_most: int = 1_000_000) -> int | None:

@@ -1,6 +1,7 @@
 """What can be read out of a message without a model: its resonance key, entities, topics and preferences."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from engines.resonance_key import Intent, Pace, ResonanceKey, Tone
@@ -92,9 +93,9 @@ def read_entities(text: str) -> dict[str, list[str]]:
 
 def read_topics(text: str, at_most: int = 3) -> list[str]:
     """The words that a text is about: the most frequent, longest ones that are no stop words, in lower case."""
-    words = [word.lower() for word in _WORD.findall(text) if word.lower() not in _STOP_WORDS]
-    by_weight = sorted(dict.fromkeys(words), key=lambda word: (-words.count(word), -len(word), words.index(word)))
-    return by_weight[:at_most]
+    times = Counter(word for word in map(str.lower, _WORD.findall(text)) if word not in _STOP_WORDS)
+    # Of equals the first of the text is the first here: both a Counter and sorting keep their order.
+    return sorted(times, key=lambda word: (-times[word], -len(word)))[:at_most]
 
 
 def read_preferences(text: str) -> dict[str, str | list[str]]:
@@ -112,4 +113,4 @@ def read_preferences(text: str) -> dict[str, str | list[str]]:
 
 
 def _matches(matches: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(match.strip().lower() for match in matches))
+    return list(dict.fromkeys(" ".join(match.split()).lower() for match in matches))

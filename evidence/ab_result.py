@@ -68,6 +68,9 @@ class AbTestResult(Result):
     srm_p_value: Ratio = Field(description="sample-ratio mismatch: exact binomial, two-sided")
     planned_units: int | None = Field(description="of both arms, computed before the start")
     units: Count = Field(json_schema_extra=_AMOUNT)
+    days: float | None = Field(
+        default=None, json_schema_extra=_AMOUNT, description="from the stage's begin to the look, in production"
+    )
     alpha: float
     correction: Literal["holm", "benjamini-hochberg"]
     verdict: Literal["better", "worse", "non-inferior", "not-proven", "invalid"]

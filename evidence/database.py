@@ -30,7 +30,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQ
 from processes.errors import GonogoError, UsageError
 from processes.wait import wait_for
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """Alembic's newest revision, as a constant so that opening an up-to-date ledger does not import Alembic."""
 
 VERSION_TABLE = "ledger_version"
@@ -90,6 +90,14 @@ rollout_users = Table(
     metadata,
     Column("rollout_id", String(160), primary_key=True),
     Column("user_hash", String(64), primary_key=True),
+)
+rollout_exposures = Table(
+    "rollout_exposures",
+    metadata,
+    Column("rollout_id", String(160), primary_key=True),
+    Column("stage", String(160), primary_key=True),
+    Column("user_hash", String(64), primary_key=True),
+    Column("assigned", String(16), primary_key=True),  # a user with two is in both arms
 )
 
 _LOCK = 0x676F6E6F676F  # "gonogo"; PostgreSQL's advisory locks are numbers

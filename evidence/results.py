@@ -237,12 +237,22 @@ class RolloutResult(Result):
     stages_completed: Count
     canary_requests: Count = Field(json_schema_extra=_AMOUNT)
     canary_errors: Count
-    users_exposed: Count
+    users_exposed: Count | None = Field(description="None where counters were judged, which tell no users")
     requests_to_harm: int | None = Field(
         description="canary requests from the start of the rollout until harm was shown"
     )
     harm_to_stable_ms: float | None = Field(description="from harm shown until all requests went to stable")
     ticks: Count
+    stage: str | None = Field(
+        default=None, description="the one stage of a rollout in production that this is evidence of; the rest is its"
+    )
+    share: Ratio | None = Field(default=None, description="of users that were to see the candidate in that stage")
+    days: float | None = Field(
+        default=None, json_schema_extra=_AMOUNT, description="of that stage, without the time that no lease covered"
+    )
+    verdict: Literal["harm", "non-inferior", "not-proven"] | None = Field(
+        default=None, description="of the judge in that stage, over all its metrics"
+    )
 
 
 class DecisionResult(Result):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from decision.claims import newest_usable
-from decision.collect import LoadCollect, SoakCollect, is_added
+from decision.collect import LoadCollect, SoakCollect, is_lived, is_measured_here
 from decision.decide import Decision, decide, measurements
 from decision.inputs import signers_of, subject_of, wanted_of
 from decision.levels import Level
@@ -47,9 +47,22 @@ def pending(
 ) -> tuple[list[Pending], list[Record]]:
     """What must be measured, in the plan's order, and the records that are fresh enough to be reused.
 
-    What is added from files cannot be measured here: it is in neither when it is not fresh.
+    What is added from files, or recorded by the rollout in production, cannot be measured here: it is in neither when
+    it is not fresh.
     """
-    now = now or datetime.now(UTC)
+    missing, fresh = _all_pending(plan_file, store, profile, rerun, now or datetime.now(UTC))
+    return [item for item in missing if is_measured_here(plan_file.plan.collect[item.collector])], fresh
+
+
+def awaited(plan_file: PlanFile, store: EvidenceStore, *, profile: str) -> list[Pending]:
+    """What only the rollout in production can record, and has not, or not freshly."""
+    missing, _ = _all_pending(plan_file, store, profile, (), datetime.now(UTC))
+    return [item for item in missing if is_lived(plan_file.plan.collect[item.collector])]
+
+
+def _all_pending(
+    plan_file: PlanFile, store: EvidenceStore, profile: str, rerun: Collection[str], now: datetime
+) -> tuple[list[Pending], list[Record]]:
     wanted = wanted_of(plan_file)
     records = measurements(plan_file.plan, store.records(subject_of(plan_file).digest)[0])
     missing, fresh = [], []
@@ -71,7 +84,7 @@ def pending(
             missing.append(Pending(name, f"{record.outcome}: {record.summary}"))
         else:
             fresh.append(record)
-    return [item for item in missing if not is_added(plan_file.plan.collect[item.collector])], fresh
+    return missing, fresh
 
 
 def _too_short(plan_file: PlanFile, record: Record, profile: str) -> str | None:

@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from decision.collect import SoakCollect, is_added
+from decision.collect import SoakCollect, is_measured_here
 from decision.levels import Level
 from decision.plan import Plan
 from decision.plan_file import PlanFile, read_plan
@@ -89,5 +89,5 @@ def every_night(plan: Plan) -> list[str]:
     return [
         name
         for name, collector in plan.collect.items()
-        if name in needed and collector.kind in EVERY_NIGHT and not is_added(collector)
+        if name in needed and collector.kind in EVERY_NIGHT and is_measured_here(collector)
     ]

@@ -19,6 +19,7 @@ from expectations.runner import replay_data_quality
 from loadtests.load import replay_load
 from loadtests.soak_result import replay_soak
 from processes.errors import UnrecordedError
+from rollouts.ab_test import replay_ab_test
 from rollouts.auto_rollback import replay_auto_rollback
 from rollouts.drill import replay_rollback
 from rollouts.lived import replay_rollout
@@ -38,12 +39,12 @@ REPLAYS: Mapping[str, Callable[[Record, Attached], Recomputed]] = {
     "external-api drill": replay_external_api,
     "documentation": replay_documentation,
     "rollout": replay_rollout,
+    "ab-test": replay_ab_test,
 }
 """How each kind of evidence is computed again."""
 
 NOT_REPLAYED: Mapping[str, str] = {
     "monitoring": "what the monitoring answered is not attached, only the rules that it was asked to load",
-    "ab-test": "no flow measures it yet; gonogo analyze ab computes it from the data of the units",
     "decision": "the plan it was made by is not attached; gonogo verify BUNDLE derives a decision again",
     "approval": "a person's word: nothing is computed",
     "waiver": "a person's word: nothing is computed",
@@ -65,7 +66,8 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
     "router-restart drill": (),
     "external-api drill": (),
     "documentation": (),
-    "rollout": ("stages.duration_s", "ticks"),
+    "rollout": ("stages.duration_s", "ticks", "days"),
+    "ab-test": ("days",),
 }
 """The fields that are observed and not computed: compared with the raw material, which states them.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from decision.collect import RolloutCollect
+from decision.collect_rollout import RolloutCollect
 from evidence.measurement import Measurement
 from flows.measuring import Step, record_measurement
 from flows.routed_traffic import TrafficSpec, rehearse_plan, routed_traffic

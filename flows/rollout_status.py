@@ -8,6 +8,7 @@ from decision.quantities import duration_text
 from flows.staged_rollout import Staged
 from processes.errors import ProcessError
 from reports.formats import minute, percent
+from rollouts.ab_test import planned_units
 from rollouts.assignment import SLOTS
 from rollouts.journal import Entry
 from rollouts.observation import ArmTotals, Observation
@@ -44,6 +45,7 @@ def status_of(staged: Staged) -> dict[str, Any]:
         "since": _text(state.began_at),
         "irreversible": irreversible(rollout.spec, state),
         **_seen(rollout, state, observation, entries),
+        "ab_test": _ab_test(rollout, state),
         "judge": observation.judged or None,
         "waits_for": waits.why if waits else None,
         "next_at": _text(waits.next_at) if waits else None,
@@ -74,7 +76,11 @@ def status_text(status: dict[str, Any], now: datetime) -> str:
     for arm in ("stable", "canary"):
         seen = status[arm]
         lines.append(f"  {arm:12} {seen['requests']:,} requests, {seen['errors']:,} errors")
-    lines.append(f"  exposed      {status['users_exposed']:,} users")
+    users = status["users_exposed"]
+    lines.append(f"  exposed      {'counters tell no users' if users is None else f'{users:,} users'}")
+    if (test := status["ab_test"]) is not None:
+        shown = f"{test['verdict']}: {test['why']}" if test["verdict"] else "not looked at yet"
+        lines.append(f"  A/B test     {test['seen']:,} users seen, {test['planned']:,} planned; {shown}")
     if status["judge"]:
         lines.append(f"  judge        {status['judge']['action']}: {status['judge']['why']}")
         if status["judge"]["action"] == "wait" and status["judge"]["needs_requests"]:
@@ -128,10 +134,19 @@ def _seen(rollout: Rollout, state: State, observation: Observation, entries: Seq
     return {
         "stable": vars(stable.plus(requests, "stable")),
         "canary": vars(canary.plus(requests, "canary")),
-        "users_exposed": rollout.store.users_exposed(),
+        "users_exposed": None if rollout.counters is not None else rollout.store.users_exposed(),
         "ticks": observation.ticks,
         "lapsed_s": observation.lapsed_s,
     }
+
+
+def _ab_test(rollout: Rollout, state: State) -> dict[str, Any] | None:
+    """How many users of a stage's A/B test were seen of those planned, and what the look at it showed."""
+    stage = stage_of(rollout.spec, state)
+    if stage.outcomes is None or state.stage < 0:
+        return None
+    seen, planned = rollout.store.exposed(stage.name), planned_units(stage)
+    return {"seen": seen, "planned": planned, "verdict": state.verdict or None, "why": state.verdict_why or None}
 
 
 def _text(at: datetime | None) -> str | None:

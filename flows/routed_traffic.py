@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from decision.collect import DrillCollect, RolloutCollect
+from decision.collect import DrillCollect
+from decision.collect_rollout import RolloutCollect
 from evidence.measurement import Measurement
 from evidence.store import database_url
 from flows.measuring import Step
@@ -110,6 +111,7 @@ def rehearse_plan(step: Step[DrillCollect] | Step[RolloutCollect], routed: Route
         stage_minimum_s=step.profile.stage_minimum or _STAGE_MINIMUM_S,
         slo=step.plan.slo,
         budget=step.plan.rollout.false_rollback_budget,
+        memory_limit_bytes=step.plan.rollout.memory_limit,
         database_url=database_url(step.home),
         rollout_id=step.name,
         timeout_s=timeout_s,

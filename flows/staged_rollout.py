@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,20 +13,25 @@ from decision.levels import levels_up_to
 from decision.objectives import Stage
 from decision.plan_file import PlanFile, read_plan
 from evidence.store import EvidenceStore, database_url, open_existing_store
+from flows.arm_counters import counters_reader
 from flows.authorization import conclude
 from flows.notifying import notify
+from flows.stage_evidence import LedgerEvidence
 from processes.errors import CollectError, UsageError
 from processes.resources import Resources
+from rollouts.ab_test import planned_units
+from rollouts.counters import Reading
 from rollouts.exclusive import exclusively
 from rollouts.journal import Draft, Entry, Journal
 from rollouts.observation import Observation
-from rollouts.open_running import open_running
+from rollouts.open_running import open_running, place_of
 from rollouts.orders import abort, pause, resume
 from rollouts.production import is_settled, measurement_of
+from rollouts.proving import sign_how_it_ended
 from rollouts.started import Started, read_started
 from rollouts.state import TOLD, State, state_of
 from rollouts.tick import tick
-from rollouts.tick_store import RolloutRow, TickStore, newest_rollout, start_rollout
+from rollouts.tick_store import PLACE, RolloutRow, TickStore, newest_rollout, start_rollout, unended_at
 from rollouts.triggers import limited_resources
 from rollouts.under_way import Rollout, Waits
 from telemetry.scrape import scrape
@@ -64,9 +69,13 @@ def current_rollout(plan: Path, home: Path) -> Iterator[Staged]:
         row = newest_rollout(store.ledger.engine, plan_file.plan.release)
         if row is None:
             raise UsageError(f"{plan}: no rollout of {plan_file.plan.release} was started (gonogo rollout start)")
-        with Journal(database_url(home), row.rollout_id) as journal:
+        with ExitStack() as stack:
+            journal = stack.enter_context(Journal(database_url(home), row.rollout_id))
             started = read_started(journal.entries()[0])
-            yield Staged(plan_file, store, row.rollout_id, started, _rollout(plan_file, store, journal, started))
+            judge = started.spec.counters
+            counters = None if judge is None else stack.enter_context(counters_reader(judge, started.slo))
+            rollout = _rollout(plan_file, store, journal, started, counters)
+            yield Staged(plan_file, store, row.rollout_id, started, rollout)
     finally:
         store.ledger.close()
 
@@ -74,8 +83,9 @@ def current_rollout(plan: Path, home: Path) -> Iterator[Staged]:
 def start(plan: Path, home: Path, why: str) -> str:
     """Take up a rollout of the plan's subject; returns its id. No traffic moves before the first tick.
 
-    Raises UsageError when the first stage is not authorized, when another rollout of the release has not ended, and
-    when the plan names no running router; ProcessError when that router does not answer.
+    Raises UsageError when the first stage is not authorized, when another rollout of the release or on its router has
+    not ended, when the plan names no running router, and when the counters that it judges by cannot be read;
+    ProcessError when that router does not answer.
     """
     plan_file, store = read_plan(plan), open_existing_store(home)
     release, engine = plan_file.plan.release, store.ledger.engine
@@ -101,14 +111,30 @@ def _start(plan_file: PlanFile, store: EvidenceStore, why: str) -> str:
         names = " and ".join(limited)
         raise UsageError(f"{plan_file.path}: slo limits {names}, and targets.candidate.metrics does not say where from")
     started = Started(subject, plan_file.digest, plan.rollout, plan.schedule, plan.slo, metrics_path)
+    for stage in plan.rollout.stages:
+        if stage.metrics and stage.outcomes is None:
+            raise UsageError(f"{plan_file.path}: stage {stage.name} has metrics, and no outcomes to take them from")
+        if stage.metrics:
+            planned_units(stage)
     if lacking := _lacks(plan_file, store, started, first_stage):
         raise UsageError(f"the rollout cannot be started: {lacking}")
     router = open_running(plan.rollout.router, plan_file.base)
     router.read()
+    place = place_of(plan.rollout.router, plan_file.base)
+    if plan.rollout.counters is not None:
+        with counters_reader(plan.rollout.counters, plan.slo) as read_counters:
+            try:
+                read_counters()
+            except CollectError as error:
+                raise UsageError(f"the rollout cannot be started: rollout.judge: {error}") from error
     rollout_id, at = f"{plan.release}-{uuid.uuid4().hex[:12]}", datetime.now(UTC).isoformat()
     row = RolloutRow(rollout_id, plan.release, subject.digest, plan_file.digest, at, notified=0)
-    first = Draft("start", first_stage.name, 0, {"why": why, **started.as_detail()})
-    start_rollout(store.ledger.engine, row, Observation(cursor=router.end_of_log()), first)
+    first = Draft("start", first_stage.name, 0, {"why": why, PLACE: place, **started.as_detail()})
+    engine = store.ledger.engine
+    with exclusively(engine, place, wait_s=_ORDER_WAITS_S):
+        if (holder := unended_at(engine, place)) is not None:
+            raise UsageError(f"the {place} is held by rollout {holder}, which has not ended")
+        start_rollout(engine, row, Observation(cursor=router.end_of_log()), first)
     return rollout_id
 
 
@@ -139,7 +165,13 @@ def order(staged: Staged, what: str, why: str, *, despite_irreversible: bool = F
                 abort(staged.rollout, why, despite_irreversible=despite_irreversible)
 
 
-def _rollout(plan_file: PlanFile, store: EvidenceStore, journal: Journal, started: Started) -> Rollout:
+def _rollout(
+    plan_file: PlanFile,
+    store: EvidenceStore,
+    journal: Journal,
+    started: Started,
+    counters: Callable[[], Reading] | None,
+) -> Rollout:
     router = open_running(started.router, plan_file.base)
     return Rollout(
         journal=journal,
@@ -151,7 +183,9 @@ def _rollout(plan_file: PlanFile, store: EvidenceStore, journal: Journal, starte
         slo=started.slo,
         lacks=lambda stage: _lacks(plan_file, store, started, stage),
         resources=resources_of_candidate(started),
+        evidence=LedgerEvidence(plan_file, store, journal.rollout_id, started),
         now=lambda: datetime.now(UTC),
+        counters=counters,
     )
 
 
@@ -201,11 +235,12 @@ def resources_of_candidate(started: Started) -> Callable[[], Resources | None]:
 
 
 def _record(staged: Staged) -> None:
-    """Sign the evidence of an ended rollout into the ledger, once."""
+    """Sign the evidence of an ended rollout into the ledger, once, and that of the stage it was taken back from."""
     rollout = staged.rollout
+    sign_how_it_ended(rollout)
     records, _ = staged.store.records(staged.started.subject.digest)
-    if not any(r.parameters.get("rollout_id") == staged.rollout_id for r in records):
-        measurement = measurement_of(rollout, staged.rollout_id, {"router": rollout.router.kind})
+    if not any((r.collector, r.parameters.get("rollout_id")) == (COLLECTOR, staged.rollout_id) for r in records):
+        measurement = measurement_of(rollout)
         if measurement is not None:
             inputs = {"plan": f"sha256:{staged.started.plan_digest}"}
             staged.store.record(staged.started.subject, COLLECTOR, inputs, measurement)

@@ -1,6 +1,7 @@
 """The measured numbers of one record in one line, by its kind. Derived from the result, never from its summary."""
 
 from decision.quantities import duration_text
+from evidence.ab_result import AbTestResult
 from evidence.accuracy_result import AccuracyResult
 from evidence.acts import ApprovalResult, RevocationResult, WaiverResult
 from evidence.record import Record
@@ -86,7 +87,9 @@ def _numbers(result: Result) -> str:
         case DocumentationResult():
             return f"{result.complete}/{result.documents} documents complete, {plural(result.lines, 'line')}"
         case RolloutResult():
-            return _rollout(result)
+            return _stage(result) if result.stage is not None else _rollout(result)
+        case AbTestResult():
+            return _ab_test(result)
         case DecisionResult():
             return f"{result.decision} at level {result.requested_level}"
         case ApprovalResult():
@@ -96,6 +99,24 @@ def _numbers(result: Result) -> str:
         case RevocationResult():
             return f"{result.person} ({result.role}): revoke {short(result.revokes)}"
     raise TypeError(f"no numbers for {type(result).__name__}")
+
+
+def _stage(result: RolloutResult) -> str:
+    (stage,) = result.stages
+    return (
+        f"production, stage {stage.stage} at {optional_percent(result.share)} of users for"
+        f" {duration_text((result.days or 0.0) * 86400)}: {stage.outcome}, {result.verdict},"
+        f" {plural(stage.canary.errors, 'error')} in {plural(stage.canary.requests, 'canary request')}"
+    )
+
+
+def _ab_test(result: AbTestResult) -> str:
+    after = "" if result.days is None else f" after {duration_text(result.days * 86400)}"
+    planned = "" if result.planned_units is None else f", {count(result.planned_units)} planned"
+    return (
+        f"{result.verdict}{after}: {result.why}; {plural(result.units, 'user')} ({count(result.control_units)}"
+        f" {result.control_arm}, {count(result.treatment_units)} {result.treatment_arm}{planned})"
+    )
 
 
 def _rollout(result: RolloutResult) -> str:

@@ -59,7 +59,7 @@ def tables_of(result: Result) -> tuple[EvidenceTable, ...]:
         case RolloutResult():
             found = [_arms(result.stages), _metrics(result.stages)]
         case AbTestResult():
-            found = [_ab_metrics(result), _ab_segments(result)]
+            found = [_ab_arms(result), _ab_metrics(result), _ab_segments(result)]
         case _:
             found = []
     return tuple(table for table in found if table.rows)
@@ -180,6 +180,21 @@ def _metrics(stages: Sequence[StageResult]) -> EvidenceTable:
     ]
     columns = ("Metric", "Stable", "Canary", "Difference", "Interval", "Margin", "Verdict", "Requests needed")
     return _table("What the judge saw", columns, rows)
+
+
+def _ab_arms(result: AbTestResult) -> EvidenceTable:
+    """How many users are in each arm, beside how many should be: first of all, before any metric."""
+    total, share = result.units, result.expected_share
+    rows = [
+        (arm, count(units), percent(units / total) if total else "unknown", percent(expected))
+        for arm, units, expected in (
+            (result.control_arm, result.control_units, 1 - share),
+            (result.treatment_arm, result.treatment_units, share),
+        )
+    ]
+    planned = "" if result.planned_units is None else f" of {count(result.planned_units)} planned"
+    caption = f"Arms of the A/B test: {count(total)} users{planned}; p of the split = {number(result.srm_p_value)}"
+    return _table(caption, ("Arm", "Users", "Share", "Expected share"), rows)
 
 
 def _ab_metrics(result: AbTestResult) -> EvidenceTable:

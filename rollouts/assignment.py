@@ -10,6 +10,7 @@ import hashlib
 SLOTS = 10_000
 NOBODY_SLOT = SLOTS - 1
 USER_HEADER = "X-User-Id"
+NO_USER = "-"
 
 
 def slot_of(user_id: str | None, salt_key: str) -> int:
@@ -25,9 +26,16 @@ def is_exposed(user_id: str | None, salt_key: str, canary_slots: int) -> bool:
     return slot_of(user_id, salt_key) < canary_slots
 
 
-def user_hash(user_id: str | None) -> str:
-    """A short name for a user that a request log may hold; ``-`` for a request without a user id."""
-    return "-" if user_id is None else hashlib.blake2b(user_id.encode(), digest_size=8).hexdigest()
+def user_hash(user_id: str | bytes | None) -> str:
+    """A short name for a user that a request log may hold; ``-`` for a request without a user id.
+
+    The same from every router, so that what is known of a user elsewhere can be joined: the first 8 bytes of the SHA-1
+    of the user's bytes (UTF-8), which HAProxy computes too.
+    """
+    if user_id is None:
+        return NO_USER
+    user = user_id.encode() if isinstance(user_id, str) else user_id
+    return hashlib.sha1(user, usedforsecurity=False).hexdigest()[:16]
 
 
 def salt_key(salt: str) -> str:

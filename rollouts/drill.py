@@ -12,6 +12,7 @@ from evidence.results import Check, DrillResult
 from processes.errors import CollectError, ProcessError
 from processes.wait import wait_for
 from rollouts.assignment import SLOTS
+from rollouts.counters import requests_in
 from rollouts.feed import Feed
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.lease import LEASE_S
@@ -23,6 +24,8 @@ _SALT = "rollback-drill"
 _CANARY_REQUESTS = 50
 _AFTERWARDS = 200
 _WITHIN_S = 30.0
+DIVERTED = 10
+"""Requests of the canary's users that stable must have answered before a lease is taken to have lapsed."""
 LAPSE_AT_MOST_MS = 3000.0
 
 _REQUESTS = "requests.parquet"
@@ -52,8 +55,12 @@ def rehearse_rollback(
     router.set_share(0)
     times = {name: getattr(back, name) for name in _BACK} | {"renewed_at_s": renewed_at_s}
     requests = {
-        "exposed": exposed, "rollback": back.requests, "afterwards": afterwards, "again": again, "unwatched": unwatched
-    }  # fmt: skip
+        "exposed": exposed,
+        "rollback": requests_in(back.requests),
+        "afterwards": afterwards,
+        "again": again,
+        "unwatched": unwatched,
+    }
     material = {_REQUESTS: keep_requests(requests), _TIMES: json.dumps(times).encode()}
     result = drill_of(material)
     return Measurement(
@@ -83,11 +90,17 @@ def drill_of(attachments: Attached) -> DrillResult:
     afterwards = phases.get("afterwards", [])
     late = sum(request.backend == "canary" for request in afterwards)
     ms = back.last_canary_ms
+    # A way back proves nothing while nobody is there to be taken back.
+    exposed, again = (sum(r.backend == "canary" for r in phases.get(name, [])) for name in ("exposed", "again"))
+    lacking = _fewer("canary requests before it", exposed, _CANARY_REQUESTS)
+    lacking += _fewer("requests after it", len(afterwards), _AFTERWARDS)
+    unproven = _fewer("canary requests before it", again, _CANARY_REQUESTS)
     steps = [
         Check(
             name="a rollback takes all requests to stable",
-            passed=ms is not None and late == 0,
-            observed=f"all went to stable {ms_text(ms)} after it; {late} of {len(afterwards)} later ones did not",
+            passed=ms is not None and late == 0 and not lacking,
+            observed=f"all went to stable {ms_text(ms)} after it; {late} of {len(afterwards)} later ones did not"
+            + lacking,
         ),
         Check(
             name="no request fails while shares change",
@@ -96,8 +109,9 @@ def drill_of(attachments: Attached) -> DrillResult:
         ),
         Check(
             name="when nobody watches, all requests go to stable by themselves",
-            passed=lapsed_ms is not None and lapsed_ms <= LAPSE_AT_MOST_MS,
-            observed=f"the last canary request started {ms_text(lapsed_ms)} after the last renewal of the lease",
+            passed=lapsed_ms is not None and lapsed_ms <= LAPSE_AT_MOST_MS and not unproven,
+            observed=f"the last canary request started {ms_text(lapsed_ms)} after the last renewal of the lease"
+            + unproven,
         ),
     ]
     passed = sum(step.passed for step in steps)
@@ -121,8 +135,20 @@ def replay_rollback(_record: Record, attachments: Attached) -> Recomputed:
 def _lapse_ms(unwatched: Sequence[RequestSample], renewed_at_s: float) -> float | None:
     """Milliseconds from the last renewal of the lease to the last canary request's start. None: it goes on."""
     last = max((r.at_s for r in unwatched if r.backend == "canary"), default=renewed_at_s)
-    still = any(r.at_s > last for r in unwatched if r.backend == "stable")
-    return (last - renewed_at_s) * 1000 if still else None
+    return (last - renewed_at_s) * 1000 if diverted_after(unwatched, last) >= DIVERTED else None
+
+
+def diverted_after(requests: Sequence[RequestSample], at_s: float) -> int:
+    """Requests after ``at_s`` that stable answered though the share says canary: the lease did that, and nothing else.
+
+    With a share of 0, as a restarted router has it, nobody is assigned to the canary.
+    """
+    return sum(r.at_s > at_s and r.backend == "stable" and r.assigned == "canary" for r in requests)
+
+
+def _fewer(what: str, count: int, needed: int) -> str:
+    """That there were too few of something, to be appended; empty when there were enough."""
+    return f"; only {count} {what}" if count < needed else ""
 
 
 def ms_text(ms: float | None) -> str:

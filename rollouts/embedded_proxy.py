@@ -74,7 +74,8 @@ class _Proxy:
         """Pass one request on and log it; returns whether the client's connection can be used again."""
         started_at_s, started_s = time.time(), time.perf_counter()
         users = request.head.all(_USER_FIELD)
-        user = users[-1].decode("latin-1") if users else None
+        user = users[-1].decode("latin-1") or None if users else None
+        known_as = user_hash(users[-1] if user else None)
         assigned: Arm = "canary" if is_exposed(user, self.salt_key, self.slots) else "stable"
         holds = self.canary_up and time.monotonic() < self.lease_until_s
         version = self.canary if assigned == "canary" and holds else self.stable
@@ -84,8 +85,8 @@ class _Proxy:
         finally:
             latency_ms = ((exchange.switched_s or time.perf_counter()) - started_s) * 1000
             if exchange.reached:
-                status, who = exchange.status, user_hash(user)
-                self.log.write(format_line(started_at_s, latency_ms, status, version.arm, assigned, who))
+                status = exchange.status
+                self.log.write(format_line(started_at_s, latency_ms, status, version.arm, assigned, known_as))
         if exchange.unread:
             await linger(reader, writer)
         return again

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 MAX_HEAD_BYTES = 64 * 1024
 _PIECE_BYTES = 64 * 1024
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_ALWAYS_PASSED_ON = _FRAMING | {b"host"}
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"expect"})
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_START = re.compile(rb"[\t\x20-\x7e\x80-\xff]+")
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") [\x21-\x7e\x80-\xff]+ HTTP/1\.([01])")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
@@ -68,7 +70,7 @@ class Head:
 
         A Connection field names others of these; what says where the body ends is none of them, whatever it names.
         """
-        dropped = _HOP_BY_HOP | (self.tokens(b"connection") - _FRAMING)
+        dropped = _HOP_BY_HOP | (self.tokens(b"connection") - _ALWAYS_PASSED_ON)
         if connection == b"upgrade":
             dropped -= {b"upgrade"}
         kept = [name + b": " + value for name, value in self.fields if name not in dropped | {b"content-length"}]
@@ -137,17 +139,20 @@ def answer_of(head: Head) -> Answer:
 
 
 async def read_head(reader: asyncio.StreamReader) -> Head | None:
-    """Read one head; None at the end of the stream. Raises MalformedMessage."""
-    try:
-        text = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if error.partial.strip(b"\r\n"):
-            raise MalformedMessage("the head is cut off") from error
-        return None
-    except asyncio.LimitOverrunError as error:
-        raise MalformedMessage("the head is too long") from error
-    # Some clients end a body with one line end more than its length says (RFC 9112, section 2.2).
-    start, *lines = text[:-4].removeprefix(b"\r\n").split(b"\r\n")
+    """Read one head; None at the end of the stream. Empty lines before it are skipped. Raises MalformedMessage."""
+    text = b""
+    while not text:
+        try:
+            text = (await reader.readuntil(b"\r\n\r\n"))[:-4].lstrip(b"\r\n")
+        except asyncio.IncompleteReadError as error:
+            if error.partial.strip(b"\r\n"):
+                raise MalformedMessage("the head is cut off") from error
+            return None
+        except asyncio.LimitOverrunError as error:
+            raise MalformedMessage("the head is too long") from error
+    start, *lines = text.split(b"\r\n")
+    if not _START.fullmatch(start):
+        raise MalformedMessage("the first line is wrong")
     return Head(start, tuple(_field(line) for line in lines))
 
 

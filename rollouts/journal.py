@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Row, func, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from evidence.database import LedgerError, open_database, reason, writing
@@ -28,6 +28,12 @@ class Entry:
     stage: str
     canary_slots: int
     detail: dict[str, Any]
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """The entry of a row of the journal."""
+    at = datetime.fromisoformat(row.at)
+    return Entry(row.number, at, row.action, row.stage, row.canary_slots, row.detail)
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,6 @@ class Journal:
         mine = select(_journal).where(_journal.c.rollout_id == self.rollout_id).order_by(_journal.c.number)
         try:
             with self.engine.connect() as connection:
-                return [
-                    Entry(
-                        row.number,
-                        datetime.fromisoformat(row.at),
-                        row.action,
-                        row.stage,
-                        row.canary_slots,
-                        row.detail,
-                    )
-                    for row in connection.execute(mine)
-                ]
+                return [entry_of(row) for row in connection.execute(mine)]
         except SQLAlchemyError as error:
             raise LedgerError(f"the journal cannot be read: {reason(error)}") from error

@@ -34,6 +34,13 @@ def open_running(spec: RunningRouterSpec | GatewayRouterSpec, base: Path) -> Run
     return RunningEmbedded(control, log)
 
 
+def place_of(spec: RunningRouterSpec | GatewayRouterSpec, base: Path) -> str:
+    """What tells this router from all others, in words."""
+    if isinstance(spec, GatewayRouterSpec):
+        return f"HTTPRoute {spec.namespace}/{spec.route} of {spec.server or 'this cluster'}"
+    return f"router at {(base / spec.control).resolve()}"
+
+
 def configuration_of(spec: RunningRouterSpec | GatewayRouterSpec, base: Path, listener: int | None = None) -> str:
     """What ``run_router`` starts: HAProxy's configuration, or the settings of the embedded proxy.
 

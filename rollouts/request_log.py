@@ -8,6 +8,7 @@ the user left within the request. With R or I the router itself had nothing left
 a connection that goes on in another protocol: how it ends, and when, says nothing of its one request.
 """
 
+import logging
 import math
 import os
 from dataclasses import dataclass
@@ -66,7 +67,10 @@ def format_line(started_at_s: float, latency_ms: float, status: int, backend: Ar
 
 
 def parse_line(line: bytes) -> RequestSample | None:
-    """The request of a line; None for other or damaged lines, and for requests that reached neither version."""
+    """The request of a line; None for other lines, and for requests that reached neither version.
+
+    A line that a full disk or a crash has torn, and that runs into the next one, is such another line.
+    """
     fields = line.decode(errors="replace").split()
     if not line.startswith(_MARK) or not 9 <= len(fields) <= 11 or not {fields[6], fields[7]} <= set(_ARMS):
         return None
@@ -115,7 +119,9 @@ class LogWriter:
         text = before + line
         try:
             written = os.write(self.descriptor, text)
-        except OSError:
+        except OSError as error:
+            if not self.lost:
+                logging.getLogger(__name__).error("the request log cannot be written: %s", error)
             self.lost += 1
             return
         self._torn = written < len(text) and (written > 0 or self._torn)

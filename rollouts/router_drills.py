@@ -19,7 +19,7 @@ from processes.supervised import supervised
 from processes.wait import wait_for
 from rollouts.asking import Asked, asking
 from rollouts.assignment import SLOTS
-from rollouts.drill import ms_text
+from rollouts.drill import DIVERTED, diverted_after, ms_text
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.kept_router import ROOT, KeptRouter
 from rollouts.lease import LEASE_S
@@ -73,7 +73,8 @@ def lease_lapse_of(attachments: Attached) -> DrillResult:
     exposed, unwatched = phases.get("exposed", []), phases.get("unwatched", [])
     last_s = max((r.at_s for r in unwatched if r.backend == "canary"), default=killed_at_s)
     after = sum(r.at_s > last_s for r in unwatched if r.backend == "stable")
-    ms = max(0.0, last_s - killed_at_s) * 1000 if after >= _ENOUGH else None
+    lapsed = after >= _ENOUGH and diverted_after(unwatched, last_s) >= DIVERTED
+    ms = max(0.0, last_s - killed_at_s) * 1000 if lapsed else None
     failed = sum(r.is_error for r in (*exposed, *unwatched))
     requests, seen = len(exposed) + len(unwatched), sum(r.backend == "canary" for r in exposed)
     steps = [
@@ -109,7 +110,7 @@ def rehearse_router_restart(
         exposed = log.wait(_canary_seen, kept)
         progress(0.4, "the router is killed")
         killed_at_s, died_at_s = kept.kill()
-        restarted = log.wait(lambda new: len(new) >= _ENOUGH)
+        restarted = log.wait(lambda new: sum(request.at_s > died_at_s for request in new) >= _ENOUGH)
         progress(0.7, "the restarted router is told what the journal says")
         told_at_s = _as_the_journal_says(kept)
         again = log.wait(_canary_seen, kept)
@@ -153,7 +154,7 @@ def router_restart_of(attachments: Attached) -> DrillResult:
         ),
         Check(
             name="a restarted router sends everyone to stable until it is told",
-            passed=strayed == 0 and len(untold) > 0,
+            passed=strayed == 0 and len(untold) >= DIVERTED,
             observed=f"{strayed} of {len(untold)} requests went to the candidate",
         ),
         Check(

@@ -16,8 +16,28 @@ from rollouts.journal import Entry
 Phase = Literal["waiting", "stage", "watch", "back", "ended"]
 Hold = Literal["", "paused", "frozen"]
 
+AB_TEST = "ab-test"
+"""Why a rollout is frozen whose A/B test has not shown what it had to."""
+_NOTHING_SHOWN: dict[str, Any] = {
+    "to_sign": 0, "shown_by": 0, "look": 0, "verdict": "", "verdict_why": "", "answered": False,
+}  # fmt: skip
+
 TOLD = frozenset(
-    {"start", "expose", "pause", "resume", "freeze", "watch", "complete", "roll-back", "abort", "restore", "review"}
+    {
+        "start",
+        "expose",
+        "pause",
+        "resume",
+        "freeze",
+        "watch",
+        "complete",
+        "roll-back",
+        "abort",
+        "restore",
+        "review",
+        "show",
+        "verdict",
+    }
 )
 """Actions of which people are told."""
 
@@ -30,6 +50,10 @@ class State:
     the router is to be told ``told`` slots under ``salt``; ``confirmed`` says whether it has done so. ``began_at`` is
     when the stage (or the watch, once ``watched``) began. Requests count that started after ``observed_from``, which
     entry ``observed_by`` set.
+
+    What the stage has shown by entry ``to_sign`` is not signed yet (0: all is), and was shown of what was observed
+    since ``shown_by``. ``look`` is the entry that began the one look at the stage's A/B test, ``verdict`` what it
+    showed; ``answered`` says that people went on after it had frozen the rollout.
     """
 
     number: int = 0
@@ -50,6 +74,12 @@ class State:
     ended_at: datetime | None = None
     recorded: bool = False
     watched: bool = False
+    to_sign: int = 0
+    shown_by: int = 0
+    look: int = 0
+    verdict: str = ""
+    verdict_why: str = ""
+    answered: bool = False
 
     @property
     def ended(self) -> bool:
@@ -85,6 +115,7 @@ def _change(state: State, entry: Entry) -> dict[str, Any]:
                 "confirmed": False,
                 "began_at": None,
                 "why": why,
+                **_NOTHING_SHOWN,
             }
         case "restore":
             return {"confirmed": False}
@@ -96,7 +127,9 @@ def _change(state: State, entry: Entry) -> dict[str, Any]:
             return {"hold": "frozen", "hold_kind": str(entry.detail["kind"]), "why": why}
         case "resume":
             again = {"observed_from": entry.at, "observed_by": entry.number} if state.hold == "frozen" else {}
-            return {"hold": "", "hold_kind": "", "why": why, **again}
+            return {"hold": "", "hold_kind": "", "why": why, **again} | {
+                "answered": state.answered or state.hold_kind == AB_TEST
+            }
         case "watch":
             return {"phase": "watch", "watched": True, "began_at": entry.at, "why": why} | _observed(entry)
         case "complete":
@@ -105,8 +138,14 @@ def _change(state: State, entry: Entry) -> dict[str, Any]:
             outcome = "rolled-back" if entry.action == "roll-back" else "aborted"
             back = {"phase": "back", "hold": "", "told": 0, "confirmed": False, "outcome": outcome, "why": why}
             return back | {"decided_at": entry.at} | _observed(entry)
-        case "record":
-            return {"recorded": True}
+        case "show":
+            return {"to_sign": entry.number, "shown_by": state.observed_by}
+        case "look":
+            return {"look": entry.number}
+        case "verdict":
+            return {"verdict": str(entry.detail["verdict"]), "verdict_why": why}
+        case "record":  # of a stage, or of all of the rollout
+            return {"to_sign": 0} if entry.stage else {"recorded": True}
     raise ValueError(f"the journal holds an action that this gonogo does not know: {entry.action!r}")
 
 

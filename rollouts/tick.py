@@ -5,13 +5,13 @@ from there: it tells the router again what the router has not confirmed, and rea
 commit left off. The lease is renewed at the very end: a rollout that nobody can judge does not keep its canary traffic.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from rollouts.assignment import slots_of_share
 from rollouts.calendar import reviews_between
-from rollouts.journal import Draft, Entry
+from rollouts.counters import Kept, requests_in
+from rollouts.journal import Draft
 from rollouts.observation import (
     Observation,
     RecordedStable,
@@ -23,42 +23,15 @@ from rollouts.observation import (
     with_requests,
     with_totals,
 )
+from rollouts.observe_counters import begin_with, observe_counters
+from rollouts.one_tick import OneTick
+from rollouts.proving import prove, sign_what_was_shown
 from rollouts.rules import decide_stage
 from rollouts.running_router import FOR_GOOD_S
-from rollouts.samples import RequestSample
-from rollouts.stage import Step, counts_of
-from rollouts.state import State, state_of
+from rollouts.stage import Step
+from rollouts.state import AB_TEST, State
+from rollouts.traffic import traffic_of
 from rollouts.under_way import WATCH, Rollout, Waits, facts_of, irreversible, rules_of, seen_of, stage_of, waits_for
-
-
-@dataclass
-class _Tick:
-    """The journal as it stands while a tick writes into it."""
-
-    rollout: Rollout
-    entries: list[Entry]
-    state: State = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.state = state_of(self.entries)
-
-    def write(self, *drafts: Draft) -> None:
-        """Commit entries, unless somebody else wrote one meanwhile."""
-        at = self.rollout.now()
-        self.entries += self.rollout.journal.append(drafts, at=at, after=self.state.number)
-        self.state = state_of(self.entries)
-
-    def draft(self, action: str, slots: int | None = None, **detail: Any) -> Draft:
-        """An entry about the current stage."""
-        at_most = self.state.at_most if slots is None else slots
-        return Draft(action, stage_of(self.rollout.spec, self.state).name, at_most, detail)
-
-    def carry_out(self) -> None:
-        """Tell the router what the journal says, and confirm it there."""
-        router, state = self.rollout.router, self.state
-        if not router.read().is_as_told(state.told, state.salt):
-            router.set_share(state.told, state.salt)
-        self.write(self.draft("confirm", state.told))
 
 
 def tick(rollout: Rollout) -> tuple[State, Waits]:
@@ -67,11 +40,12 @@ def tick(rollout: Rollout) -> tuple[State, Waits]:
     Raises ProcessError when the router does not obey, LedgerError when the database fails, JournalMovedOn when another
     tick wrote meanwhile.
     """
-    now = _Tick(rollout, rollout.journal.entries())
+    now = OneTick(rollout, rollout.journal.entries())
     if now.state.confirmed and not rollout.router.read().is_as_told(now.state.told, now.state.salt):
         now.write(now.draft("restore", why="the router did not do what the journal says: it may have been restarted"))
     if not now.state.confirmed:
         now.carry_out()
+    sign_what_was_shown(now)
     observation, requests = _observe(rollout, now.state)
     if now.state.ended:
         if now.state.outcome == "completed":
@@ -82,14 +56,12 @@ def tick(rollout: Rollout) -> tuple[State, Waits]:
         waits = _grow(now, Step("promote", "the rollout begins"), observation, {})
     else:
         waits = _judge_and_act(now, observation, requests)
-    if now.state.at_most > 0:
-        for_good = now.state.ended or irreversible(rollout.spec, now.state) is not None
-        rollout.router.renew_lease(FOR_GOOD_S if for_good else rollout.lease_s)
+    now.renew_lease()
     return now.state, waits
 
 
-def _observe(rollout: Rollout, state: State) -> tuple[Observation, list[RequestSample]]:
-    """Read the log on, and commit what was seen; returns all requests of the epoch."""
+def _observe(rollout: Rollout, state: State) -> tuple[Observation, Kept]:
+    """Read the log on, or the counters, and commit what was seen; returns all that is kept of the epoch."""
     now_s = rollout.now().timestamp()
     index = len(rollout.spec.stages) if state.phase == WATCH else state.stage
     before = rollout.store.load()
@@ -99,24 +71,28 @@ def _observe(rollout: Rollout, state: State) -> tuple[Observation, list[RequestS
         # The stage is judged anew; what it had seen is counted all the same.
         observation = with_totals(observation, rollout.store.requests(before.epoch))
         forget = [before.epoch]
+    if rollout.counters is not None:
+        return observe_counters(rollout, state, observation, forget)
     read, cursor, caught_up = rollout.router.requests_since(observation.cursor)
     observation = replace(observation, cursor=cursor, caught_up=caught_up)
     if state.observed_from is None or state.outcome == "completed" or state.recorded:
         rollout.store.save(replace(observation, last_tick_s=now_s), read=read)
         return observation, []
     observation, new = counted(observation, read, split=state.active)
-    requests = rollout.store.requests(observation.epoch) + new
+    requests = requests_in(rollout.store.requests(observation.epoch)) + new
     observation = replace(observation, chunks=observation.chunks + bool(new))
     resources = None
     if state.active:
         resources = rollout.resources()
         observation = with_lapse(observation, now_s, rollout.lease_s)
-    observation = with_requests(observation, requests, len(new), now_s, resources)
-    rollout.store.save(observation, new=new, read=read, forget_epochs=forget)
+    observation = with_requests(observation, requests, len(new), now_s, resources, rollout.spec.memory_limit)
+    stage = stage_of(rollout.spec, state)
+    tested = stage.name if state.active and stage.outcomes is not None else None
+    rollout.store.save(observation, new=new, read=read, forget_epochs=forget, tested=tested)
     return observation, requests
 
 
-def _judge_and_act(now: _Tick, observation: Observation, requests: list[RequestSample]) -> Waits:
+def _judge_and_act(now: OneTick, observation: Observation, requests: Kept) -> Waits:
     rollout, state = now.rollout, now.state
     stage, rules = stage_of(rollout.spec, state), rules_of(rollout, observation)
     seen = seen_of(rollout, state, observation, requests)
@@ -126,13 +102,12 @@ def _judge_and_act(now: _Tick, observation: Observation, requests: list[RequestS
     detail = {"why": step.why, **facts_of(seen, rules, observation)}
     waits = _act(now, step, observation, requests, detail)
     if now.state.active and now.state.observed_by == observation.by and is_full(requests, stage.requests):
-        rollout.store.save(after_epoch(observation, requests), forget_epochs=[observation.epoch])
+        begun, first = begin_with(after_epoch(rollout.store.load(), requests), requests)
+        rollout.store.save(begun, new=first, forget_epochs=[observation.epoch])
     return waits
 
 
-def _act(
-    now: _Tick, step: Step, observation: Observation, requests: Sequence[RequestSample], detail: dict[str, Any]
-) -> Waits:
+def _act(now: OneTick, step: Step, observation: Observation, requests: Kept, detail: dict[str, Any]) -> Waits:
     match step.action:
         case "roll-back":
             return _back(now, step, detail)
@@ -154,7 +129,7 @@ def _judged(step: Step) -> dict[str, Any]:
     return {"action": step.action, "why": step.why, "needs_requests": needed}
 
 
-def _back(now: _Tick, step: Step, detail: dict[str, Any]) -> Waits:
+def _back(now: OneTick, step: Step, detail: dict[str, Any]) -> Waits:
     """Take everything to stable, or, where there is no way back, freeze and call people."""
     no_way_back = irreversible(now.rollout.spec, now.state)
     if no_way_back is None:
@@ -168,15 +143,21 @@ def _back(now: _Tick, step: Step, detail: dict[str, Any]) -> Waits:
 
 
 def _grow(
-    now: _Tick,
+    now: OneTick,
     step: Step,
     observation: Observation,
     detail: dict[str, Any],
-    requests: Sequence[RequestSample] = (),
+    requests: Kept = (),
 ) -> Waits:
     """Go on to what follows, if calendar, authorization and people let it."""
-    rollout, state = now.rollout, now.state
-    stages = rollout.spec.stages
+    rollout, stages = now.rollout, now.rollout.spec.stages
+    if now.state.phase == "stage":
+        said = prove(now, observation, detail)
+        if isinstance(said, Step):
+            return _back(now, said, {**detail, "why": said.why, "by": AB_TEST})
+        if said is not None:
+            return said
+    state = now.state
     if (waits := waits_for(rollout, state)) is not None:
         return waits
     if not observation.caught_up:
@@ -196,7 +177,7 @@ def _grow(
         return Waits(f"watched for {rollout.spec.watch:.0f} s before the rollout is complete")
     following = stages[state.stage + 1]
     if requests and following.share == 1:
-        stable = counts_of(requests, "stable")
+        stable = traffic_of(requests, {}).counts("stable")
         recorded = RecordedStable(stable.requests, stable.errors, stable.p95_ms or 0.0)
         rollout.store.save(replace(observation, recorded=recorded))
     slots = slots_of_share(following.share)
@@ -206,7 +187,7 @@ def _grow(
     return Waits(f"stage {following.name} has begun")
 
 
-def _review(now: _Tick, observation: Observation) -> None:
+def _review(now: OneTick, observation: Observation) -> None:
     """Call people to a review that is due, with what there is to review."""
     rollout, state = now.rollout, now.state
     if not state.active:

@@ -2,18 +2,37 @@
 
 import json
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from evidence.database import LedgerError, reason, rollout_journal, rollout_requests, rollout_users, rollouts, writing
-from rollouts.journal import Draft
+from evidence.database import (
+    LedgerError,
+    reason,
+    rollout_exposures,
+    rollout_journal,
+    rollout_requests,
+    rollout_users,
+    rollouts,
+    writing,
+)
+from rollouts.assignment import NO_USER
+from rollouts.counters import Kept, Reading, readings_in, requests_in
+from rollouts.journal import Draft, entry_of
 from rollouts.observation import Observation
-from rollouts.samples import RequestSample
+from rollouts.samples import Arm, RequestSample
+from rollouts.state import state_of
 
+PLACE = "router_place"
+"""Where a rollout routes, in the first entry of its journal."""
+MOST_EXPOSED = 1_000_000
+"""Users of one A/B test. Whoever is first seen after so many is left out of it, whatever his arm."""
 _FIELDS = ("at_s", "backend", "status", "latency_ms", "user_hash", "assigned")
 
 
@@ -46,6 +65,23 @@ def newest_rollout(engine: Engine, release: str) -> RolloutRow | None:
     return RolloutRow(**found._asdict()) if found else None
 
 
+def unended_at(engine: Engine, place: str) -> str | None:
+    """The rollout that has not ended on the router at this place; None when there is none.
+
+    Where a rollout routes stands in the first entry of its journal.
+    """
+    recorded = select(rollout_journal.c.rollout_id).where(rollout_journal.c.action == "record")
+    query = select(rollout_journal).where(rollout_journal.c.rollout_id.not_in(recorded))
+    order = (rollout_journal.c.rollout_id, rollout_journal.c.number)
+    with _told("the rollouts cannot be read"), engine.connect() as connection:
+        rows = list(connection.execute(query.order_by(*order)))
+    for rollout_id, its_rows in groupby(rows, key=attrgetter("rollout_id")):
+        entries = [entry_of(row) for row in its_rows]
+        if entries[0].detail.get(PLACE) == place and not state_of(entries).ended:
+            return str(rollout_id)
+    return None
+
+
 @dataclass(frozen=True)
 class TickStore:
     """What the ticks of one rollout have seen. Raises LedgerError when the database fails."""
@@ -63,16 +99,16 @@ class TickStore:
         self,
         observation: Observation,
         *,
-        new: Sequence[RequestSample] = (),
+        new: Kept = (),
         read: Sequence[RequestSample] = (),
         forget_epochs: Collection[int] = (),
+        tested: str | None = None,
     ) -> None:
         """Commit at once what was read, how far it was read, and who saw the canary.
 
         ``new`` is the last of the epoch's ``observation.chunks`` pieces, and part of what was ``read``. Requests of
-        ``forget_epochs`` are removed.
+        ``forget_epochs`` are removed. ``tested`` names the stage of whose A/B test the users of ``new`` are.
         """
-        exposed = sorted({request.user_hash for request in read if request.backend == "canary"})
         key = {"rollout_id": self.rollout_id}
         with _told("the rollout cannot be kept"), writing(self.engine) as connection:
             mine = rollouts.c.rollout_id == self.rollout_id
@@ -80,21 +116,19 @@ class TickStore:
             if new:
                 piece = {"epoch": observation.epoch, "number": observation.chunks, "content": _packed(new)}
                 connection.execute(insert(rollout_requests).values(**key, **piece))
-            for begin in range(0, len(exposed), 500):
-                some = exposed[begin : begin + 500]
-                known = select(rollout_users.c.user_hash).where(
-                    rollout_users.c.rollout_id == self.rollout_id, rollout_users.c.user_hash.in_(some)
-                )
-                fresh = sorted(set(some) - set(connection.execute(known).scalars()))
-                if fresh:
-                    connection.execute(insert(rollout_users), [{**key, "user_hash": user} for user in fresh])
+            served = {request.user_hash for request in read if request.backend == "canary"}
+            _add_users(connection, rollout_users, key, served)
+            if tested and new and _exposed(connection, self.rollout_id, tested) < MOST_EXPOSED:
+                for arm in ("stable", "canary"):
+                    users = {r.user_hash for r in requests_in(new) if r.assigned == arm} - {NO_USER}
+                    _add_users(connection, rollout_exposures, {**key, "stage": tested, "assigned": arm}, users)
             if forget_epochs:
                 of_mine = rollout_requests.c.rollout_id == self.rollout_id
                 old = rollout_requests.c.epoch.in_(list(forget_epochs))
                 connection.execute(delete(rollout_requests).where(of_mine, old))
 
-    def requests(self, epoch: int, at_most_chunks: int | None = None) -> list[RequestSample]:
-        """The requests of an epoch in the order in which they were seen."""
+    def requests(self, epoch: int, at_most_chunks: int | None = None) -> Kept:
+        """The requests of an epoch, or its readings of counters, in the order in which they were seen."""
         query = select(rollout_requests.c.content).where(
             rollout_requests.c.rollout_id == self.rollout_id, rollout_requests.c.epoch == epoch
         )
@@ -102,13 +136,29 @@ class TickStore:
             query = query.where(rollout_requests.c.number <= at_most_chunks)
         with _told("the requests cannot be read"), self.engine.connect() as connection:
             pieces = list(connection.execute(query.order_by(rollout_requests.c.number)).scalars())
-        return [RequestSample(*row) for piece in pieces for row in json.loads(zlib.decompress(piece))]
+        rows = [row for piece in pieces for row in json.loads(zlib.decompress(piece))]
+        if rows and isinstance(rows[0], dict):
+            return [Reading.of_json(row) for row in rows]
+        return [RequestSample(*row) for row in rows]
 
     def users_exposed(self) -> int:
         """How many different users the canary served."""
         query = select(func.count()).where(rollout_users.c.rollout_id == self.rollout_id)
         with _told("the users cannot be counted"), self.engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def exposed(self, stage: str) -> int:
+        """How many users were seen in a stage with an A/B test; one who was seen in both arms counts twice."""
+        with _told("the users cannot be counted"), self.engine.connect() as connection:
+            return _exposed(connection, self.rollout_id, stage)
+
+    def exposures(self, stage: str) -> list[tuple[str, Arm]]:
+        """Each user who was seen in a stage with an A/B test, with the arm that he was assigned to."""
+        mine = (rollout_exposures.c.rollout_id == self.rollout_id, rollout_exposures.c.stage == stage)
+        columns = (rollout_exposures.c.user_hash, rollout_exposures.c.assigned)
+        query = select(*columns).where(*mine).order_by(*columns)
+        with _told("the users cannot be read"), self.engine.connect() as connection:
+            return [(row.user_hash, row.assigned) for row in connection.execute(query)]
 
     def notified(self, number: int | None = None) -> int:
         """The last journal entry that people were told of; sets it when ``number`` is given."""
@@ -121,8 +171,25 @@ class TickStore:
                 return int(connection.execute(select(rollouts.c.notified).where(mine)).scalar_one())
 
 
-def _packed(requests: Sequence[RequestSample]) -> bytes:
-    rows = [[getattr(request, name) for name in _FIELDS] for request in requests]
+def _exposed(connection: Connection, rollout_id: str, stage: str) -> int:
+    mine = (rollout_exposures.c.rollout_id == rollout_id, rollout_exposures.c.stage == stage)
+    return int(connection.execute(select(func.count()).select_from(rollout_exposures).where(*mine)).scalar_one())
+
+
+def _add_users(connection: Connection, table: Table, key: Mapping[str, Any], users: Collection[str]) -> None:
+    """Keep users who are not kept yet under this key."""
+    ordered = sorted(users)
+    mine = [table.c[name] == value for name, value in key.items()]
+    for begin in range(0, len(ordered), 500):
+        some = ordered[begin : begin + 500]
+        known = set(connection.execute(select(table.c.user_hash).where(*mine, table.c.user_hash.in_(some))).scalars())
+        if fresh := [user for user in some if user not in known]:
+            connection.execute(insert(table), [{**key, "user_hash": user} for user in fresh])
+
+
+def _packed(kept: Kept) -> bytes:
+    rows: list[Any] = [reading.as_json() for reading in readings_in(kept)]
+    rows += [[getattr(request, name) for name in _FIELDS] for request in requests_in(kept)]
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)
 
 

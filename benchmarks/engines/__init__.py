@@ -2,6 +2,7 @@
 
     python -m benchmarks.engines [--users N] [--seconds S]
     python -m benchmarks.engines --soak [--minutes M]
+    python -m benchmarks.engines --largest
 
 The claims, of Phase 4 as it is served:
 
@@ -21,4 +22,6 @@ HTTP.
 every tenth, and in the first three minutes a model is taught every minute. The claim: memory shows no trend, which is
 that the resident set of the last minute is at most 1 % above that of the fourth, when caches are full and allocators
 have settled.
+
+``--largest`` teaches a model of the most feedback that is kept, each rating of another user: what a model can grow to.
 """

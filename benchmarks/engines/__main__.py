@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.engines.client import Answers, Pool, at_a_rate, without_a_pause
+from benchmarks.engines.largest import largest
 from benchmarks.engines.server import CLIENT_CORE, Serving, bare, ion, serving
 from benchmarks.engines.soak import soak
 from benchmarks.engines.traffic import QUERY, recommendations
@@ -38,12 +39,15 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each load")
     parser.add_argument("--soak", action="store_true", help="soak instead")
+    parser.add_argument("--largest", action="store_true", help="teach the largest model instead")
     parser.add_argument("--minutes", type=float, default=10.0, help="of the soak")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {CLIENT_CORE})
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # a real disk: /tmp may be memory
         folder = Path(name)
         write(SEED, folder, arguments.users)
+        if arguments.largest:
+            return 0 if largest(folder) else CLAIM_DOES_NOT_HOLD
         if arguments.soak:
             with serving(*ion(folder)) as server:
                 return 0 if soak(server, arguments.users, arguments.minutes) else CLAIM_DOES_NOT_HOLD

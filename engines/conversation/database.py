@@ -26,7 +26,8 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 DEFAULT_POOL_SIZE = 10
-_WAIT_S = 5
+WAIT_S = 5
+"""Seconds that a connection, or a lock of SQLite, is waited for."""
 _CONNECT_S = 3
 # The server ends what the service no longer waits for, and a transaction that a dead process left open.
 _POSTGRESQL_LIMITS = "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
@@ -88,13 +89,14 @@ def open_database(url: str, pool_size: int = DEFAULT_POOL_SIZE) -> Engine:
         "poolclass": QueuePool,
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": _WAIT_S,
+        "pool_timeout": WAIT_S,
+        "pool_use_lifo": True,  # no more connections than are needed at a time: each of SQLite's keeps pages of its own
         "hide_parameters": True,  # an error that is logged must not hold what a user said
     }
     if not url.startswith("sqlite"):
         arguments = {"connect_timeout": _CONNECT_S, "options": _POSTGRESQL_LIMITS}
         return create_engine(url, **pool, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments)
-    engine = create_engine(url, **pool, connect_args={"timeout": _WAIT_S})
+    engine = create_engine(url, **pool, connect_args={"timeout": WAIT_S})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: object, _record: object) -> None:
@@ -106,12 +108,12 @@ def open_database(url: str, pool_size: int = DEFAULT_POOL_SIZE) -> Engine:
     return engine
 
 
-def create_tables(engine: Engine) -> None:
+def create_tables(engine: Engine, tables: MetaData = metadata) -> None:
     """Make what is missing; several processes may do so at the same time."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # its IF NOT EXISTS alone fails when two create at once
             connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-        for table in metadata.sorted_tables:
+        for table in tables.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))

@@ -1,7 +1,7 @@
 """What a conversation keeps: the last five turns word for word, a summary of those before, and what they were about."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,13 +127,17 @@ def _most_frequent(values: Sequence[str]) -> str:
 
 def summarize(turns: Sequence[Turn]) -> str:
     """One bullet per message, each cut to 160 characters; at most 8, within 150 tokens, the oldest left out first."""
+    return summarize_messages([m for turn in turns for m in (("U", turn.user_message), ("A", turn.response_text))])
+
+
+def summarize_messages(messages: Iterable[tuple[str, str]]) -> str:
+    """The same of messages, each with the letter of who said it. A message said again counts as said last."""
     bullets: list[str] = []
-    for turn in turns:
-        for speaker, text in (("U", turn.user_message), ("A", turn.response_text)):
-            bullet = f"- {speaker}: {' '.join(text.split())}"[:_BULLET_CHARACTERS]
-            if bullet in bullets:
-                bullets.remove(bullet)
-            bullets.append(bullet)
+    for speaker, text in messages:
+        bullet = f"- {speaker}: {' '.join(text.split())}"[:_BULLET_CHARACTERS]
+        if bullet in bullets:
+            bullets.remove(bullet)
+        bullets.append(bullet)
     bullets = bullets[-_SUMMARY_BULLETS:]
     while tokens_of("\n".join(bullets)) > SUMMARY_TOKENS:
         bullets.pop(0)

@@ -19,6 +19,7 @@ from engines.conversation.database import (
     sessions,
     turns,
 )
+from engines.conversation.database_calls import DatabaseCalls
 from engines.conversation.memory import MOST_TURNS
 from engines.conversation.session import (
     ClosedSession,
@@ -42,7 +43,7 @@ _SWEPT_AT_ONCE = 500
 
 
 class Sessions:
-    """The store. Safe for several threads and processes on one database.
+    """The store. Safe for several threads and processes on one database; ``calls`` runs its methods off the event loop.
 
     Every method raises SQLAlchemyError when the database does not answer.
     """
@@ -51,6 +52,7 @@ class Sessions:
         self._folder = None if database_url else Path(tempfile.mkdtemp(prefix="ion-"))
         self.engine = open_database(database_url or f"sqlite:///{self._folder}/sessions.sqlite", pool_size)
         create_tables(self.engine)
+        self.calls = DatabaseCalls(pool_size)
 
     def close(self) -> None:
         """Close the connections, and remove a database that was only this process's own."""
@@ -199,8 +201,8 @@ def _decoded(cursor: str) -> tuple[datetime, str]:
     try:
         at, _, session_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").partition(" ")
         when = datetime.fromisoformat(at)
+        if when.tzinfo is None or not session_id.isprintable():
+            raise WrongCursor
+        return when.astimezone(UTC), session_id
     except (ValueError, OverflowError, binascii.Error) as error:
         raise WrongCursor from error
-    if when.tzinfo is None or not session_id.isprintable():
-        raise WrongCursor
-    return when.astimezone(UTC), session_id

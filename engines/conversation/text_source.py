@@ -22,6 +22,7 @@ _OPEN_S = 10
 _MOST_CONNECTIONS = 50
 _MOST_CHARACTERS = 4000
 _LARGEST_ANSWER_BYTES = 1_000_000
+_OF_THE_MESSAGE = (400, 413, 422)
 
 
 class Reason(StrEnum):
@@ -56,38 +57,57 @@ class TextApi:
 
 
 class _Failed(Exception):
-    """No usable text came of an attempt; ``again`` tells whether another attempt can be of use."""
+    """No usable text came of an attempt.
 
-    def __init__(self, reason: Reason, *, again: bool) -> None:
+    ``again`` tells whether another attempt can be of use, ``of_api`` whether it speaks against the API.
+    """
+
+    def __init__(self, reason: Reason, *, again: bool, of_api: bool = True) -> None:
         super().__init__(reason)
-        self.reason, self.again = reason, again
+        self.reason, self.again, self.of_api = reason, again, of_api
+
+
+def _speaks_against_it(_kind: type[BaseException], error: BaseException) -> bool:
+    return isinstance(error, _Failed) and error.of_api
 
 
 class TextSource:
     """Asks the API with a deadline over everything; after five failures in a row it is left alone for 10 s.
 
-    After these 10 s requests are let through again, and one more failure opens the circuit once more.
+    After these 10 s one request at a time tries it, and one more failure opens the circuit once more. A message that
+    the API refuses (400, 413, 422) is no failure of the API: else one user could take it from all.
     """
 
     def __init__(self, api: TextApi | None) -> None:
         self._api = api
-        headers = {"Authorization": f"Bearer {api.key}"} if api and api.key else {}
+        # Compressed, a megabyte could be a gigabyte.
+        headers = {"Accept-Encoding": "identity"}
+        if api and api.key:
+            headers["Authorization"] = f"Bearer {api.key}"
         limits = httpx.Limits(max_connections=_MOST_CONNECTIONS)
         self._client = httpx.AsyncClient(timeout=_ATTEMPT_S, trust_env=False, limits=limits, headers=headers)
-        self.circuit = CircuitBreaker(_FAILURES_TO_OPEN, _OPEN_S, expected_exception=_Failed, name="text API")
+        self.circuit = CircuitBreaker(
+            _FAILURES_TO_OPEN, _OPEN_S, expected_exception=_speaks_against_it, name="text API"
+        )
+        self._tried = False
 
     async def answer(self, persona: Persona, context: Context, message: str) -> Text:
         """A text for the message, within about 2 s whatever the API does."""
         if self._api is None:
             why = Reason.NOT_CONFIGURED
-        elif self.circuit.opened:
+        elif self.circuit.opened or (self._tried and not self.circuit.closed):
             why = Reason.OPEN
         else:
+            tries = not self.circuit.closed
+            self._tried |= tries
             try:
                 text = await self.circuit.call_async(self._ask, self._api, prompt(persona, context, message))
                 return Text(text, "api", Reason.NONE, context.used)
             except _Failed as failed:
                 why = failed.reason
+            finally:
+                if tries:
+                    self._tried = False
         text, used = write(persona, context, message)
         return Text(text, "template", why, used)
 
@@ -116,7 +136,7 @@ class TextSource:
             async with self._client.stream("POST", url, json=body) as response:
                 if response.status_code != 200:
                     busy = response.status_code == 429 or response.status_code >= 500
-                    raise _Failed(Reason.REFUSED, again=busy)
+                    raise _Failed(Reason.REFUSED, again=busy, of_api=response.status_code not in _OF_THE_MESSAGE)
                 return _text_of(await _bounded(response))
         except httpx.TimeoutException as error:
             raise _Failed(Reason.LATE, again=True) from error
@@ -129,9 +149,9 @@ class TextSource:
 
 
 async def _bounded(response: httpx.Response) -> bytes:
-    """The body, of which no more than a megabyte is ever held."""
+    """The body as it came, of which no more than a megabyte is ever held."""
     body = bytearray()
-    async for part in response.aiter_bytes():
+    async for part in response.aiter_raw():
         body += part
         if len(body) > _LARGEST_ANSWER_BYTES:
             raise _Failed(Reason.UNUSABLE, again=False)

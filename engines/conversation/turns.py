@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from starlette.concurrency import run_in_threadpool
-
 from engines.conversation.memory import MOST_TURNS, Context, context_of, tokens_of
 from engines.conversation.session import ClosedSession, Session, StoredTurn, TooManyWaiting, TurnInProgress
 from engines.conversation.sessions import Sessions
@@ -91,11 +89,11 @@ class TurnTaker:
         until_s = time.monotonic() + WAIT_S
         async with self._lines.place(session_id):
             while True:
-                session, before = await run_in_threadpool(self._read, session_id, user_id)
+                session, before = await self._sessions.calls.run(self._read, session_id, user_id)
                 context = context_of(before, message, uses_memory=session.uses_memory)
                 text = await self._texts.answer(session.persona, context, message)
                 try:
-                    turn = await run_in_threadpool(self._sessions.add_turn, session, message, text.text)
+                    turn = await self._sessions.calls.run(self._sessions.add_turn, session, message, text.text)
                 except TurnInProgress as error:
                     if time.monotonic() > until_s:
                         raise TooManyWaiting from error

@@ -103,12 +103,15 @@ class Ensemble:
         )
 
     def learn(self, user_id: str, feedback: Feedback) -> None:
-        """Take a rating into account from the next recommendation on, unless the model knows it already."""
+        """Take a rating into account from the next recommendation on, unless it or the model knows it already.
+
+        The order in which ratings are told makes no difference: other processes are told in another one.
+        """
         with self._lock:
-            if feedback.number in self._knows:  # a model was taught between storing it and this
-                return
             before = self._feedback.get(user_id) or ()
-            self._feedback.put(user_id, (*before, feedback)[-_REMEMBERED_EACH:])
+            # The model knows it if one was taught between storing it and this.
+            if feedback.number not in self._knows and feedback not in before:
+                self._feedback.put(user_id, tuple(sorted((*before, feedback))[-_REMEMBERED_EACH:]))
 
     def replace(self, model: Model, knows: Set[int]) -> None:
         """Recommend by another model from now on, which was taught the feedback of these numbers."""

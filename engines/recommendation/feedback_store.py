@@ -11,7 +11,9 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     String,
+    Subquery,
     Table,
     delete,
     func,
@@ -28,6 +30,13 @@ from engines.resonance_key import ResonanceKey, parse
 
 MOST_KEPT = 200_000
 """The newest feedback that is kept and learnt from."""
+
+MOST_OF_A_USER = 100
+"""The newest of one user: whoever rates without end moves nobody else's recommendations, and displaces no feedback."""
+
+# Numbers are given when a transaction begins to write, and seen when it ends: a smaller one may come later.
+_MAY_COME_LATER = 100
+_MOST_AT_ONCE = 10_000
 
 _SCHEMA_LOCK = 7_310_044_002
 
@@ -123,17 +132,35 @@ class FeedbackStore:
 
     def read(self) -> dict[int, Interaction]:
         """The newest feedback by its number, oldest first, as interactions to learn from."""
-        query = select(_feedback).order_by(_feedback.c.number.desc()).limit(MOST_KEPT)
+        ranked = _by_place_of_their_user()
+        query = select(ranked).where(ranked.c.place <= MOST_OF_A_USER).order_by(ranked.c.number.desc())
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return {
-            row.number: Interaction(row.user_id, Persona(row.persona), parse(row.resonance_key).key, row.rating)
-            for row in reversed(rows)
-        }
+            rows = connection.execute(query.limit(MOST_KEPT)).all()
+        return {row.number: _interaction_of(row) for row in reversed(rows)}
+
+    def since(self, number: int) -> dict[int, Interaction]:
+        """Feedback after a number, oldest first and 10,000 at most, and the hundred numbers before it once more."""
+        after = _feedback.c.number > number - _MAY_COME_LATER
+        query = select(_feedback).where(after).order_by(_feedback.c.number).limit(_MOST_AT_ONCE)
+        with self._engine.connect() as connection:
+            return {row.number: _interaction_of(row) for row in connection.execute(query)}
 
     def forget(self) -> None:
         """Remove what is too old to be read."""
+        ranked = _by_place_of_their_user()
+        too_many = select(ranked.c.number).where(ranked.c.place > MOST_OF_A_USER)
         oldest = select(_feedback.c.number).order_by(_feedback.c.number.desc()).limit(1).offset(MOST_KEPT - 1)
         with self._engine.begin() as connection:
+            connection.execute(delete(_feedback).where(_feedback.c.number.in_(too_many)))
             if (number := connection.execute(oldest).scalar()) is not None:
                 connection.execute(delete(_feedback).where(_feedback.c.number < number))
+
+
+def _by_place_of_their_user() -> Subquery:
+    """All feedback, with its ``place`` among that of its user: 1 is the newest."""
+    place = func.row_number().over(partition_by=_feedback.c.user_id, order_by=_feedback.c.number.desc())
+    return select(_feedback, place.label("place")).subquery()
+
+
+def _interaction_of(row: Row[tuple[object, ...]]) -> Interaction:
+    return Interaction(row.user_id, Persona(row.persona), parse(row.resonance_key).key, row.rating)

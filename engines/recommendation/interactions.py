@@ -8,6 +8,9 @@ from typing import NamedTuple
 from engines.personas import Persona
 from engines.resonance_key import ResonanceKey, parse
 
+LIKED_FROM = 0.7
+"""The rating, of 0 to 1, from which on an answer was liked."""
+
 _COLUMNS = ("user_id", "persona", "resonance_key", "rating")
 _PERSONAS = {persona.value: persona for persona in Persona}
 

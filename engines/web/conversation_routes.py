@@ -3,8 +3,7 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Depends, Path, Query
 
 from engines.conversation.memory import remember
 from engines.conversation.session import Session
@@ -12,6 +11,7 @@ from engines.conversation.sessions import MOST_LISTED, Sessions
 from engines.conversation.turns import Taken, TurnTaker
 from engines.resonance_key import ResonanceKey
 from engines.text_reading import read_key
+from engines.web.callers import caller, check_same_user
 from engines.web.conversation_schemas import (
     Closed,
     CloseRequest,
@@ -29,7 +29,6 @@ from engines.web.observability import CHAT_DURATION, CHATS, MULTITURN_LATENCY, T
 from engines.web.problems import documented
 from engines.web.schemas import UserId
 
-_OTHER_USER = "X-User-Id names another user"
 SessionId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Cursor = Annotated[
     str | None,
@@ -49,23 +48,13 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
     With ``user_needed`` a request that names no user is refused.
     """
 
-    async def caller(
-        x_user_id: Annotated[str | None, Header(max_length=512, description="Whose sessions may be seen.")] = None,
-    ) -> str | None:
-        if x_user_id is None:
-            if user_needed:
-                raise HTTPException(403, "X-User-Id is needed")
-            return None
-        # Header bytes arrive as Latin-1; a user id is UTF-8 as it is in bodies.
-        return x_user_id.encode("latin-1", "replace").decode("utf-8", "replace")
-
     routes = APIRouter(prefix="/api/v2/conversations", responses=documented(403))
-    user = Annotated[str | None, Depends(caller)]
+    user = Annotated[str | None, Depends(caller(needed=user_needed))]
 
     @routes.post("/start")
-    async def start(request: StartRequest, caller: user) -> Started:
-        _same_user(request.user_id, caller)
-        session = await run_in_threadpool(
+    async def start(request: StartRequest, asking: user) -> Started:
+        check_same_user(request.user_id, asking)
+        session = await sessions.calls.run(
             sessions.start,
             request.user_id,
             request.persona_id,
@@ -83,10 +72,10 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     @routes.post("/{session_id}/turn", responses=documented(404, 409))
-    async def turn(session_id: SessionId, request: TurnRequest, caller: user) -> TurnTaken:
+    async def turn(session_id: SessionId, request: TurnRequest, asking: user) -> TurnTaken:
         started_s = time.perf_counter()
         with MULTITURN_LATENCY.time():
-            taken = await turns.take(session_id, caller, request.user_message)
+            taken = await turns.take(session_id, asking, request.user_message)
         duration_s, key = time.perf_counter() - started_s, read_key(request.user_message)
         _count(taken, key, duration_s)
         return TurnTaken(
@@ -107,9 +96,9 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     @routes.get("/{session_id}", responses=documented(404))
-    async def get(session_id: SessionId, caller: user) -> SessionDetail:
-        session = await run_in_threadpool(sessions.get, session_id, caller)
-        stored = await run_in_threadpool(sessions.turns, session_id)
+    async def get(session_id: SessionId, asking: user) -> SessionDetail:
+        session = await sessions.calls.run(sessions.get, session_id, asking)
+        stored = await sessions.calls.run(sessions.turns, session_id)
         memory = remember([t.user_message for t in stored])
         return SessionDetail(
             session_id=session_id,
@@ -130,11 +119,11 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     @routes.post("/{session_id}/close", responses=documented(404))
-    async def close(session_id: SessionId, caller: user, request: CloseRequest | None = None) -> Closed:
+    async def close(session_id: SessionId, asking: user, request: CloseRequest | None = None) -> Closed:
         request = request or CloseRequest()
-        await run_in_threadpool(sessions.get, session_id, caller)
-        stored = await run_in_threadpool(sessions.turns, session_id)
-        session = await run_in_threadpool(sessions.finish, session_id, caller, keep_turns=request.save_conversation)
+        await sessions.calls.run(sessions.get, session_id, asking)
+        stored = await sessions.calls.run(sessions.turns, session_id)
+        session = await sessions.calls.run(sessions.finish, session_id, asking, keep_turns=request.save_conversation)
         closed_at = session.closed_at or session.last_activity
         return Closed(
             session_id=session_id,
@@ -150,13 +139,13 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
 
     @routes.get("")
     async def of_user(
-        caller: user,
+        asking: user,
         user_id: UserId = Query(),  # noqa: B008 - how FastAPI declares parameters
         limit: Limit = MOST_LISTED,
         cursor: Cursor = None,
     ) -> SessionList:
-        _same_user(user_id, caller)
-        page = await run_in_threadpool(sessions.of_user, user_id, limit, cursor)
+        check_same_user(user_id, asking)
+        page = await sessions.calls.run(sessions.of_user, user_id, limit, cursor)
         return SessionList(
             user_id=user_id,
             sessions=[_listed(session) for session in page.sessions],
@@ -166,11 +155,6 @@ def conversation_routes(sessions: Sessions, turns: TurnTaker, *, user_needed: bo
         )
 
     return routes
-
-
-def _same_user(user_id: str, caller: str | None) -> None:
-    if caller is not None and caller != user_id:
-        raise HTTPException(403, _OTHER_USER)
 
 
 def _count(taken: Taken, key: ResonanceKey, duration_s: float) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from engines.personas import Persona
 from engines.web.schemas import Message, RequestBody, UserId, example
@@ -14,6 +14,8 @@ _AT, _LATER = "2025-10-22T14:00:00Z", "2025-10-23T14:00:00Z"
 
 class StartOptions(BaseModel):
     """How long a session lives without a turn, and whether it remembers more than the last turns."""
+
+    model_config = ConfigDict(extra="forbid")
 
     session_ttl_hours: Annotated[float, Field(ge=0.01, le=168, examples=[24])] = 24.0
     use_context_memory: StrictBool = True

@@ -17,18 +17,27 @@ class Keys:
     def __init__(self, keys: Sequence[str]) -> None:
         self._digests = tuple(_digest(key) for key in keys)
 
-    def let_in(self, authorization: str) -> bool:
-        """Whether the value of an Authorization header holds one of the keys; without keys everybody is let in."""
+    def holder(self, authorization: str) -> bytes | None:
+        """What stands for the key in an Authorization header; None without one, and empty where no key is asked for."""
         if not self._digests:
-            return True
+            return b""
         scheme, _, given = authorization.partition(" ")
         digest = _digest(given.strip())
         known = any([hmac.compare_digest(digest, own) for own in self._digests])  # noqa: C419 - all compared
-        return known and scheme.lower() == "bearer"
+        return digest if known and scheme.lower() == "bearer" else None
 
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+def client_of(holder: bytes, user_id: str, address: str) -> bytes:
+    """Sixteen bytes that stand for whoever asks, however long their names are.
+
+    Only who holds a key is believed to ask for a user: else one could ask as everybody, or spend what is another's.
+    """
+    named = f"user {user_id}" if holder and user_id else f"address {address}"
+    return hashlib.blake2b(holder + named.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 class RateLimit:
@@ -36,9 +45,9 @@ class RateLimit:
 
     def __init__(self, per_minute: int | None, now_s: Callable[[], float] = time.monotonic) -> None:
         self._most, self._now_s = per_minute, now_s
-        self._buckets: Bounded[str, tuple[float, float]] = Bounded(_REMEMBERED_CLIENTS)
+        self._buckets: Bounded[bytes, tuple[float, float]] = Bounded(_REMEMBERED_CLIENTS)
 
-    def wait_s(self, client: str) -> int:
+    def wait_s(self, client: bytes) -> int:
         """Whole seconds after which the client may ask again; 0 when it may now."""
         if self._most is None:
             return 0

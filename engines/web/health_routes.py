@@ -6,8 +6,8 @@ from math import nan
 from typing import Annotated
 
 import structlog
+from anyio import CapacityLimiter, fail_after, to_thread
 from fastapi import APIRouter, Header, Response
-from fastapi.concurrency import run_in_threadpool
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
@@ -15,10 +15,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engines.conversation.sessions import Sessions
 from engines.conversation.text_source import TextSource
+from engines.switches import SwitchStore
 from engines.web.observability import CIRCUIT, POOL_IN_USE, POOL_SIZE, SESSIONS
 from engines.web.problems import GATE_STATUSES, documented
 
 _log = structlog.get_logger("ion")
+
+_READY_WITHIN_S = 2.0
+# Threads of their own: who asks whether there is too much to do does not wait behind it.
+_CHECKS = CapacityLimiter(2)
 
 
 class Health(BaseModel):
@@ -45,21 +50,22 @@ class Phase4Health(BaseModel):
     timestamp: datetime
 
 
-def health_routes(version: str, sessions: Sessions | None, model_version: Callable[[], str] | None) -> APIRouter:
+def health_routes(
+    version: str, sessions: Sessions | None, model_version: Callable[[], str] | None, switches: SwitchStore
+) -> APIRouter:
     """Health and metrics of a release; Phase 3 has no ``sessions`` and no model, whose version may change."""
     routes = APIRouter()
 
+    # HEAD is what some load balancers ask with; the server leaves the body out.
+    @routes.head("/health", include_in_schema=False)
     @routes.get("/health", tags=["health"])
     async def health() -> Health:
         return Health(status="healthy", version=version, components={})
 
+    @routes.head("/health/ready", include_in_schema=False)
     @routes.get("/health/ready", tags=["health"], responses={503: {"model": Health}})
     async def ready(response: Response) -> Health:
-        components = {"router": "ready"}
-        if model_version is not None:
-            components["model"] = model_version()
-        if sessions is not None:
-            components["database"] = await _database(sessions)
+        components = await components_of(sessions, model_version)
         down = "down" in components.values()
         response.status_code = 503 if down else 200
         return Health(status="not ready" if down else "ready", version=version, components=components)
@@ -70,8 +76,8 @@ def health_routes(version: str, sessions: Sessions | None, model_version: Callab
         features = Features(
             recommendations_available=model_version is not None,
             conversations_available=conversations,
-            # Who gets which version is decided by the router in front of both, never in here.
-            ab_testing_enabled=False,
+            # Who gets which version is decided by the router in front of both; this is the experiment in here.
+            ab_testing_enabled=model_version is not None and switches.now.experiment.running,
         )
         works = features.recommendations_available and conversations
         status = "healthy" if works else "degraded"
@@ -85,6 +91,16 @@ def health_routes(version: str, sessions: Sessions | None, model_version: Callab
     return routes
 
 
+async def components_of(sessions: Sessions | None, model_version: Callable[[], str] | None) -> dict[str, str]:
+    """Each part that a release cannot be without, as "ready", "down", or the version of the model."""
+    components = {"router": "ready"}
+    if model_version is not None:
+        components["model"] = model_version()
+    if sessions is not None:
+        components["database"] = await _database(sessions)
+    return components
+
+
 def watch(sessions: Sessions, texts: TextSource) -> None:
     """Let the gauges ask the store and the source whenever metrics are read."""
     SESSIONS.set_function(lambda: _counted(sessions))
@@ -94,6 +110,9 @@ def watch(sessions: Sessions, texts: TextSource) -> None:
 
 
 def _counted(sessions: Sessions) -> float:
+    use = sessions.pool()
+    if use.in_use >= use.size:
+        return nan  # the other metrics do not wait for a connection either
     try:
         return sessions.active()
     except SQLAlchemyError:
@@ -102,8 +121,9 @@ def _counted(sessions: Sessions) -> float:
 
 async def _database(sessions: Sessions) -> str:
     try:
-        await run_in_threadpool(sessions.ready)
-    except SQLAlchemyError as error:
+        with fail_after(_READY_WITHIN_S):
+            await to_thread.run_sync(sessions.ready, abandon_on_cancel=True, limiter=_CHECKS)
+    except (SQLAlchemyError, TimeoutError) as error:
         _log.error("the database does not answer", exc_info=error)
         return "down"
     return "ready"

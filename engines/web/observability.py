@@ -11,6 +11,9 @@ import structlog
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from structlog.tracebacks import ExceptionDictTransformer
+
+from engines.canary.answers import By
 
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _RECENT_ANSWERS = 1000
@@ -25,13 +28,21 @@ CHATS = Counter("chat_requests", "Turns answered.", ["persona", "resonance_key"]
 CHAT_DURATION = Histogram("chat_response_duration_seconds", "Seconds of a turn, by persona.", ["persona"])
 TEXTS = Counter("text_answers", "Texts by what wrote them, and why not the API.", ["source", "reason"])
 CIRCUIT = Gauge("text_api_circuit_open", "1 while the text API is left alone.")
-SESSIONS = Gauge("session_count", "Sessions that are open and have not expired; NaN without a database.")
+SESSIONS = Gauge(
+    "session_count", "Sessions that are open and have not expired; NaN while the database cannot be asked."
+)
 SWEPT = Counter("sessions_swept", "Sessions removed after they had expired.")
 POOL_SIZE = Gauge("database_pool_size", "Connections that the pool may hold.")
 POOL_IN_USE = Gauge("database_pool_in_use", "Connections that requests hold.")
 
+RECOMMENDATIONS = Counter("recommendations", "Recommendations given, by the ensemble (canary) or the router.", ["by"])
+CACHE_LOOKUPS = Counter("answer_cache_lookups", "Answers without a session, by whether they were kept.", ["outcome"])
+SHARED_AGE = Gauge("shared_state_age_seconds", "Since this process last knew what the others had changed.")
+HISTORY_LOST = Gauge("history_lost", "Past recommendations that were never written: no database took them in time.")
+
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+answered_by: ContextVar[By | None] = ContextVar("answered_by", default=None)
 
 
 class _DerivedMetrics(Collector):
@@ -85,7 +96,8 @@ def log_as_json(service: str, version: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.EventRenamer("message"),
-            structlog.processors.dict_tracebacks,
+            # Without the variables of the frames: they hold what users said, and keys.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
     )

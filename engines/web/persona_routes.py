@@ -1,8 +1,13 @@
 """Personas, and messages answered at once: what both releases have had since Phase 3."""
 
+import asyncio
+import time
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, HTTPException
 
 from engines.affinities import INTENT_AFFINITIES, PACE_AFFINITIES, TONE_AFFINITIES
+from engines.answer_cache import AnswerCache, Answered
 from engines.conversation.memory import context_of
 from engines.conversation.templates import template
 from engines.personas import CHARACTERS, Persona, keyword_shares
@@ -10,6 +15,7 @@ from engines.resonance_key import parse
 from engines.resonance_router import Routing
 from engines.text_reading import read_key
 from engines.web.measured_router import routed
+from engines.web.observability import CACHE_LOOKUPS, request_id
 from engines.web.persona_schemas import (
     BulkAnswer,
     BulkRequest,
@@ -30,7 +36,7 @@ _MOST_PERSONAS = 3
 _COMPLEXITY = {1: "simple", 2: "moderate", 3: "complex"}
 
 
-def persona_routes() -> APIRouter:
+def persona_routes(cache: AnswerCache) -> APIRouter:
     """The routes; nothing of them needs a model, a session or a database."""
     routes = APIRouter(prefix="/api/v2")
 
@@ -59,12 +65,16 @@ def persona_routes() -> APIRouter:
 
     @routes.post("/process")
     async def process(request: ProcessRequest) -> Processed:
-        return _processed(request)
+        return _processed(request, cache)
 
     @routes.post("/bulk-process")
     async def bulk(request: BulkRequest) -> BulkAnswer:
+        results = []
+        for one in request.requests:
+            results.append(_processed(one, cache))
+            await asyncio.sleep(0)  # a hundred long messages take 0.2 s: others are answered in between
         return BulkAnswer(
-            results=[_processed(one) for one in request.requests],
+            results=results,
             total=len(request.requests),
             metadata={"user_provided_metadata": request.metadata},
         )
@@ -84,14 +94,18 @@ def persona_routes() -> APIRouter:
 
     @routes.post("/chat")
     async def chat(request: ChatRequest) -> ChatAnswer:
-        routing = routed(read_key(request.message))
-        return ChatAnswer(
-            content=_text(routing.primary, request.message),
-            persona_used=routing.primary,
-            resonance_key=str(routing.key),
-            confidence=routing.confidence,
-            metadata={"text_source": "template", "user_provided_metadata": request.metadata},
-        )
+        return _chatted(request, cache)
+
+    return routes
+
+
+def root_chat_routes(cache: AnswerCache) -> APIRouter:
+    """``/chat`` under the path that it had before there were versions of the API."""
+    routes = APIRouter()
+
+    @routes.post("/chat")
+    async def chat(request: ChatRequest) -> ChatAnswer:
+        return _chatted(request, cache)
 
     return routes
 
@@ -116,22 +130,61 @@ def _concerned(message: str, routing: Routing, at_least: int) -> list[Persona]:
     return [*named, *others[: max(0, at_least - len(named))]]
 
 
-def _processed(request: ProcessRequest) -> Processed:
-    key = parse(request.resonance_key).key if request.resonance_key else read_key(request.user_input)
-    routing = routed(key)
+def _processed(request: ProcessRequest, cache: AnswerCache) -> Processed:
+    started_s = time.perf_counter()
+    answered, hit = _answered(request.user_input, request.resonance_key, cache if request.use_cache else None)
+    routing = answered.routing
     return Processed(
-        content=_text(routing.primary, request.user_input),
+        success=True,
+        content=answered.text,
         persona_used=routing.primary,
         resonance_key=str(routing.key),
         confidence=routing.confidence,
         routing={
             "primary": routing.primary,
             "secondary": routing.ranking[1][0],
+            "confidence": routing.confidence,
             "scores": routing.scores,
             "reasoning": routing.reasoning,
         },
+        performance={
+            "execution_time_ms": round((time.perf_counter() - started_s) * 1000, 3),
+            "cache_hit": hit,
+            "cache_key": answered.name,
+        },
         metadata={"text_source": "template", "user_provided_metadata": request.metadata},
+        timestamp=datetime.now(UTC),
+        request_id=request_id.get(),
     )
+
+
+def _chatted(request: ChatRequest, cache: AnswerCache) -> ChatAnswer:
+    answered, hit = _answered(request.message, None, cache)
+    routing = answered.routing
+    return ChatAnswer(
+        content=answered.text,
+        persona_used=routing.primary,
+        resonance_key=str(routing.key),
+        confidence=routing.confidence,
+        metadata={
+            "text_source": "template",
+            "cache_hit": hit,
+            "routing": {"secondary_persona": routing.ranking[1][0], "reasoning": routing.reasoning},
+            "user_provided_metadata": request.metadata,
+        },
+    )
+
+
+def _answered(message: str, explicit_key: str | None, cache: AnswerCache | None) -> tuple[Answered, bool]:
+    def make() -> Answered:
+        routing = routed(parse(explicit_key).key if explicit_key else read_key(message))
+        return Answered(routing, _text(routing.primary, message))
+
+    if cache is None:
+        return make(), False
+    answered, hit = cache.get(message, explicit_key, make)
+    CACHE_LOOKUPS.labels("hit" if hit else "miss").inc()
+    return answered, hit
 
 
 def _text(persona: Persona, message: str) -> str:

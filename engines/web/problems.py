@@ -16,8 +16,8 @@ from engines.conversation.session import ClosedSession, TooManyWaiting, UnknownS
 _log = structlog.get_logger("ion")
 
 MEDIA_TYPE = "application/problem+json"
-# What any route below /api may answer, because the gate does.
-GATE_STATUSES = (401, 413, 429, 500, 503)
+# What any route may answer that needs a key, because the gate does.
+GATE_STATUSES = (400, 401, 408, 413, 429, 500, 503)
 _LONGEST_DETAIL = 300
 # What answers carry so that a client can come back at a good time.
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}

@@ -1,25 +1,28 @@
 """Recommendations: by the ensemble in Phase 4, by the resonance router in Phase 3."""
 
-import secrets
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query
-from fastapi.concurrency import run_in_threadpool
+import structlog
+from fastapi import APIRouter, Depends, HTTPException, Query
 
+from engines.canary.answers import By
+from engines.experiments.metrics import ACCURACY, accepted
 from engines.faults import Faults
 from engines.personas import Persona
-from engines.recommendation.bounded import Bounded
 from engines.recommendation.ensemble import Feedback, Recommendation
 from engines.recommendation.feedback_store import AlreadyRated
-from engines.recommendation.receipts import SECRET_BYTES, Receipt, issue, read
-from engines.recommendation.training import Training, TrainingInProgress
-from engines.resonance_key import ParsedKey, ResonanceKey, parse, parse_parts
+from engines.recommendation.receipts import Receipt, issue, read
+from engines.recommendation.training import NotTaught, Training, TrainingInProgress
+from engines.resonance_key import ParsedKey, parse, parse_parts
 from engines.resonance_router import Routing
+from engines.shared import Shared
+from engines.switches import Arm
 from engines.text_reading import read_key
+from engines.web.callers import caller, check_same_user
 from engines.web.measured_router import routed
-from engines.web.observability import RECOMMENDATION_LATENCY
+from engines.web.observability import RECOMMENDATION_LATENCY, RECOMMENDATIONS, answered_by
 from engines.web.problems import documented
 from engines.web.schemas import (
     Choice,
@@ -36,33 +39,28 @@ from engines.web.schemas import (
     UserId,
 )
 
+_log = structlog.get_logger("ion")
+
 ROUTER_VERSION = "router_v1"
-
-_REMEMBERED_USERS = 2000
-_REMEMBERED_EACH = 10
-_ERRORS = documented(401, 413, 422, 429, 500)
-
-
-class Made(NamedTuple):
-    """A recommendation as it is remembered: a plain tuple, of which there are many."""
-
-    recommendation_id: str
-    persona: Persona
-    key: ResonanceKey
-    model_version: str
 
 
 @dataclass(frozen=True)
 class Recommender:
-    """What answers: ``training`` is None in Phase 3. ``history`` holds the last recommendations of recent users."""
+    """What answers: ``training`` is None in Phase 3. ``secret`` proves what was recommended to whom."""
 
     training: Training | None
     secret: bytes
     faults: Faults
-    history: Bounded[str, tuple[Made, ...]]
+    shared: Shared
 
     def recommend(self, user_id: str, query: str, key: ParsedKey) -> Recommendation:
-        """A recommendation of this version."""
+        """A recommendation by what answers this user."""
+        if not self.shared.switches.now.by_ensemble(user_id):
+            return _by_router(routed(key.key))
+        return self.best(user_id, query, key)
+
+    def best(self, user_id: str, query: str, key: ParsedKey) -> Recommendation:
+        """What the best method of this release says, whichever answers the user."""
         if self.faults.constant:
             scores = ((Persona.LUA, 0.82), (Persona.ELRO, 0.7), (Persona.RIRI, 0.65), (Persona.NANA, 0.6))
             return Recommendation(scores, 0.82, dict.fromkeys(Persona, "constant"), False, "constant", "constant")
@@ -71,30 +69,28 @@ class Recommender:
         with RECOMMENDATION_LATENCY.time():
             return self.training.ensemble.recommend(user_id, query, key.key)
 
+    def arm(self, user_id: str) -> Arm | None:
+        """The user's arm of the experiment; this release has to have both ways to answer."""
+        return None if self.training is None else self.shared.switches.now.arm(user_id)
+
     @property
     def model_version(self) -> str:
         """The model that answers now."""
         return ROUTER_VERSION if self.training is None else self.training.ensemble.model.version
 
-    def remember(self, user_id: str, made: Made) -> None:
-        """Keep the last ten recommendations of a user."""
-        self.history.put(user_id, (made, *(self.history.get(user_id) or ()))[:_REMEMBERED_EACH])
 
+def _take(source: Recommender, request: FeedbackRequest, made: Receipt) -> None:
+    """Keep the feedback, and let it count from the next recommendation on; the same one again changes nothing.
 
-def recommender(training: Training | None, faults: Faults) -> Recommender:
-    """A recommender with an empty history."""
-    secret = secrets.token_bytes(SECRET_BYTES) if training is None else training.store.secret
-    return Recommender(training, secret, faults, Bounded(_REMEMBERED_USERS))
-
-
-async def _learn(training: Training, request: FeedbackRequest, made: Receipt) -> None:
-    """Keep the feedback, and let it count from the next recommendation on; the same one again changes nothing."""
-    rating = (request.rating + 1) / 2
-    number = await run_in_threadpool(
-        training.store.add, request.recommendation_id, request.user_id, made.persona, made.key, rating
-    )
-    if number is not None:
-        training.ensemble.learn(request.user_id, Feedback(number, made.persona, rating))
+    Blocks. Whether the recommendation was accepted is the user's outcome, in both releases.
+    """
+    rating, user_id = (request.rating + 1) / 2, request.user_id
+    if source.training is not None:
+        number = source.training.store.add(request.recommendation_id, user_id, made.persona, made.key, rating)
+        if number is not None:
+            source.training.ensemble.learn(user_id, Feedback(number, made.persona, rating))
+    arm = source.arm(user_id)
+    source.shared.outcomes.record(ACCURACY.name, user_id, accepted(rating), arm, request.recommendation_id)
 
 
 def _by_router(routing: Routing) -> Recommendation:
@@ -110,16 +106,22 @@ def _key_of(request: RecommendRequest) -> ParsedKey:
     return ParsedKey(read_key(request.query))
 
 
-def recommend_routes(source: Recommender) -> APIRouter:
-    """The routes of recommendations."""
-    routes = APIRouter(prefix="/api/v2", responses=_ERRORS)
+def recommend_routes(source: Recommender, *, user_needed: bool = False) -> APIRouter:
+    """The routes of recommendations: of the user whom ``X-User-Id`` names; ``user_needed`` as in conversations."""
+    routes = APIRouter(prefix="/api/v2")
+    user = Annotated[str | None, Depends(caller(needed=user_needed))]
 
-    @routes.post("/recommend/personalized")
-    async def personalized(request: RecommendRequest) -> Recommended:
+    @routes.post("/recommend/personalized", responses=documented(403))
+    async def personalized(request: RecommendRequest, asking: user) -> Recommended:
+        check_same_user(request.user_id, asking)
         started_s, key = time.perf_counter(), _key_of(request)
-        found = source.recommend(request.user_id, request.query, key)
+        learnt = request.options.use_ml_model
+        found = source.recommend(request.user_id, request.query, key) if learnt else _by_router(routed(key.key))
         recommendation_id = issue(source.secret, request.user_id, found.primary, key.key)
-        source.remember(request.user_id, Made(recommendation_id, found.primary, key.key, found.model_version))
+        by = By.LEGACY if found.model_version == ROUTER_VERSION else By.CANARY
+        answered_by.set(by)
+        RECOMMENDATIONS.labels(by).inc()
+        source.shared.history.add(request.user_id, recommendation_id, found.primary, key.key, found.model_version)
         explanation = f"{found.primary}: {found.reasons[found.primary]}"
         return Recommended(
             recommendation_id=recommendation_id,
@@ -136,16 +138,18 @@ def recommend_routes(source: Recommender) -> APIRouter:
                 "model_version": found.model_version,
                 "algorithm": found.algorithm,
                 "cold_start": found.cold_start,
+                "ab_group": source.arm(request.user_id),
                 "key_fallbacks": list(key.fallbacks),
                 "processing_time_ms": round((time.perf_counter() - started_s) * 1000, 3),
                 "user_provided_metadata": request.metadata,
             },
         )
 
-    @routes.post("/recommend/compare")
-    async def compare(request: CompareRequest) -> Compared:
+    @routes.post("/recommend/compare", responses=documented(403))
+    async def compare(request: CompareRequest, asking: user) -> Compared:
+        check_same_user(request.user_id, asking)
         key = ParsedKey(read_key(request.query))
-        new, old = source.recommend(request.user_id, request.query, key), routed(key.key)
+        new, old = source.best(request.user_id, request.query, key), routed(key.key)
         legacy = Choice(persona=old.primary, confidence=old.confidence, method="resonance_router")
         comparison: dict[str, Any] = {}
         if request.include_legacy:
@@ -164,16 +168,16 @@ def recommend_routes(source: Recommender) -> APIRouter:
             },
         )
 
-    @routes.post("/recommend/feedback", responses=documented(404, 409))
-    async def feedback(request: FeedbackRequest) -> FeedbackTaken:
+    @routes.post("/recommend/feedback", responses=documented(403, 404, 409))
+    async def feedback(request: FeedbackRequest, asking: user) -> FeedbackTaken:
+        check_same_user(request.user_id, asking)
         made = read(source.secret, request.user_id, request.recommendation_id)
         if made is None:
             raise HTTPException(404, "there is no such recommendation of this user")
-        if source.training is not None:
-            try:
-                await _learn(source.training, request, made)
-            except AlreadyRated:
-                raise HTTPException(409, "this recommendation was rated otherwise before") from None
+        try:
+            await source.shared.calls.run(_take, source, request, made)
+        except AlreadyRated:
+            raise HTTPException(409, "this recommendation was rated otherwise before") from None
         return FeedbackTaken(
             recommendation_id=request.recommendation_id,
             persona=made.persona,
@@ -188,10 +192,16 @@ def recommend_routes(source: Recommender) -> APIRouter:
             before, model = source.model_version, await source.training.again()
         except TrainingInProgress:
             raise HTTPException(409, "a model is being taught right now") from None
+        except NotTaught as error:
+            _log.error("a model could not be taught; the one before goes on", exc_info=error)
+            raise HTTPException(
+                503, "no model could be taught, the one before goes on", {"Retry-After": "60"}
+            ) from None
         return Taught(model_version=model.version, previous_version=before, users=len(model.places))
 
-    @routes.get("/recommend/history")
-    async def history(user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
+    @routes.get("/recommend/history", responses=documented(403))
+    async def history(asking: user, user_id: UserId = Query()) -> History:  # noqa: B008 - how FastAPI declares parameters
+        check_same_user(user_id, asking)
         past = [
             Past(
                 recommendation_id=made.recommendation_id,
@@ -199,7 +209,7 @@ def recommend_routes(source: Recommender) -> APIRouter:
                 resonance_key=str(made.key),
                 model_version=made.model_version,
             )
-            for made in source.history.get(user_id) or ()
+            for made in await source.shared.calls.run(source.shared.history.of_user, user_id)
         ]
         return History(user_id=user_id, recommendations=past)
 

@@ -1,6 +1,7 @@
 """Bodies of requests and answers about recommendations, and what all bodies have in common."""
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool
@@ -62,15 +63,18 @@ class RequestBody(BaseModel):
 class Moment(BaseModel):
     """Parts of a resonance key that the caller knows; what is missing or not known falls back alone."""
 
+    model_config = ConfigDict(extra="forbid")
+
     tone: str | None = Field(default=None, max_length=40)
     pace: str | None = Field(default=None, max_length=40)
     intent: str | None = Field(default=None, max_length=40)
 
 
 class Options(BaseModel):
-    """How much to answer."""
+    """How much to answer; without ``use_ml_model`` the resonance router answers, whatever is learnt of the user."""
 
     top_k: Annotated[int, Field(ge=1, le=4)] = 3
+    use_ml_model: StrictBool = True
     include_explanation: StrictBool = True
 
 
@@ -125,6 +129,7 @@ class ProcessRequest(RequestBody):
     user_input: Message
     user_id: UserId = "anonymous"
     resonance_key: ExplicitKey = None
+    use_cache: StrictBool = True
 
 
 class Ranked(BaseModel):
@@ -198,12 +203,24 @@ class History(BaseModel):
     recommendations: list[Past]
 
 
-class Processed(BaseModel):
-    """An answer without a session."""
+class Forgotten(BaseModel):
+    """How much is gone."""
 
+    model_config = example(forgotten=12)
+
+    forgotten: int
+
+
+class Processed(BaseModel):
+    """An answer without a session; ``performance`` says how long it took and whether it had been kept."""
+
+    success: bool
     content: str
     persona_used: Persona
     resonance_key: str
     confidence: float
     routing: dict[str, Any]
+    performance: dict[str, Any]
     metadata: dict[str, Any]
+    timestamp: datetime
+    request_id: str

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from decision.collect import is_lived
 from decision.decide import Decision, MissingStep, stale_at
 from decision.levels import LEVELS, Level
 from decision.plan import Plan
@@ -84,6 +85,8 @@ def _status(decision: Decision, level: Level, own: Sequence[MissingStep]) -> str
 def _takes(plan: Plan, step: MissingStep, records: Sequence[Record]) -> str:
     if step.hours is None:
         return "a person's act"
+    if any(is_lived(plan.collect[plan.claim(claim_id).needs]) for claim_id in step.claims):
+        return f"{duration_text(step.hours * 3600)} of the stage at least"
     if step.hours > 0:
         return f"{number(step.hours)} h under load in one run"
     collectors = {plan.claim(claim_id).needs for claim_id in step.claims}

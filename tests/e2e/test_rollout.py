@@ -2,10 +2,14 @@
 
 import base64
 import json
+import random
+import re
 import sys
 import threading
 import time
 from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,14 +17,18 @@ import pytest
 from processes.ports import free_port
 from processes.supervised import supervised, wait_until_ready
 from processes.wait import wait_for
+from rollouts.assignment import user_hash
 from rollouts.haproxy_router import find_haproxy
 from rollouts.request_log import RequestLog
+from telemetry.prometheus_server import Scraped, find_prometheus, prometheus_server
+from telemetry.prometheus_source import prometheus_source
 from tests.e2e.small_release import PLAN, ROOT, command, environment, gonogo, make_release
 
 PROCESSES = ROOT / "tests" / "integration" / "rollout_processes.py"
 HAPROXY = pytest.param(
     "haproxy", marks=pytest.mark.skipif(find_haproxy() is None, reason="HAProxy is not installed on this machine")
 )
+VERSIONS = ("stable", "candidate")
 ROLLOUT = """\
 rollout:
   stages:
@@ -32,6 +40,19 @@ rollout:
   router: {kind: KIND, listen: "127.0.0.1:LISTEN", stable: "http://127.0.0.1:STABLE",
            candidate: "http://127.0.0.1:CANDIDATE", control: run/control.sock, request_log: run/requests.log,
            lease: LEASE}
+"""
+
+
+TESTED = """salt: b,
+       metrics: {bought: {type: proportion, baseline: 40%, expected: 60%}}, outcomes: OUTCOMES}"""
+LIVED = """\
+  canary-lived: {kind: rollout, mode: production, stage: canary}
+  buyers: {kind: ab-test, stage: ab-test}
+claims:
+  - {id: canary, says: The canary is not worse, needs: canary-lived, max_age: 24h, gates: [ab-test, full],
+     criteria: {stages_completed: {equals: 1}, verdict: {equals: non-inferior}, share: {at_least: 10%}}}
+  - {id: buyers, says: Users buy more, needs: buyers, max_age: 24h, gates: [full],
+     criteria: {verdict: {equals: better}}}
 """
 
 
@@ -60,19 +81,23 @@ class Hook:
 class Site:
     """A release with what serves it: both versions, the router, users."""
 
-    def __init__(self, stack, folder, kind, *, error_rate=0.0, lease="30s", connections=4):
-        self.folder = make_release(folder)
-        ports = {name: free_port() for name in ("LISTEN", "STABLE", "CANDIDATE")}
-        rollout = ROLLOUT.replace("KIND", kind).replace("LEASE", lease)
+    def __init__(self, stack, folder, kind, *, error_rate=0.0, lease="30s", connections=4, outcomes=None, judge=""):
+        self.folder, self.stack = make_release(folder), stack
+        plan = PLAN if outcomes is None else PLAN.replace("claims:\n", LIVED)
+        self.ports = ports = {name: free_port() for name in ("LISTEN", "STABLE", "CANDIDATE")}
+        rollout = ROLLOUT.replace("KIND", kind).replace("LEASE", lease) + judge
+        rollout = rollout if outcomes is None else rollout.replace("salt: b}", TESTED.replace("OUTCOMES", outcomes))
         for name, port in ports.items():
-            rollout = rollout.replace(name, str(port), 1) if name != "CANDIDATE" else rollout.replace(name, str(port))
-        plan = PLAN.replace("rollout:\n  stages: [{name: full, share: 100%}]\n", rollout)
+            rollout = rollout.replace(f":{name}", f":{port}")
+        plan = plan.replace("rollout:\n  stages: [{name: full, share: 100%}]\n", rollout)
         plan = plan.replace("approvals:\n  full: [{role: approver}]\n", "")
         # Servers of one machine that does other things too: how slow it is at the time is not what is tested here.
-        plan = plan.replace("profiles:\n", "  latency-p95: {unit: ms, worse_than_stable_by: 10000%}\nprofiles:\n")
+        plan = plan.replace(
+            "profiles:\n", "  latency-p95: {unit: ms, promote_at_most: 1000, worse_than_stable_by: 10000%}\nprofiles:\n"
+        )
         self.hook = Hook(stack)
         (self.folder / "plan.yaml").write_text(plan + f"notify: ['{self.hook.url}']\n")
-        for name, rate in (("stable", 0.0), ("candidate", error_rate)):
+        for name, rate in zip(VERSIONS, (0.0, error_rate), strict=True):
             argv = [sys.executable, str(PROCESSES), "backend", str(ports[name.upper()]), name, str(rate), "8"]
             stack.enter_context(supervised(name, argv, log=folder / f"{name}.log"))
         router = supervised(
@@ -84,7 +109,25 @@ class Site:
         wait_until_ready(process, self.url + "/.gonogo/ready", timeout_s=60)
         argv = [sys.executable, str(PROCESSES), "users", self.url, "20000", str(connections)]
         stack.enter_context(supervised("users", argv, log=folder / "users.log"))
-        assert gonogo(self.folder, "authorize", "plan.yaml", "--level", "full").returncode == 0
+        level = "full" if outcomes is None else "canary"  # the levels above rest on what the rollout will show
+        assert gonogo(self.folder, "authorize", "plan.yaml", "--level", level).returncode == 0
+
+    def judge_by_prometheus(self, folder):
+        """Let a Prometheus server of its own scrape both versions every second, and the plan name it."""
+        if find_prometheus() is None:
+            pytest.skip("Prometheus is not installed on this machine")
+        targets = [Scraped("shop", name, f"http://127.0.0.1:{self.ports[name.upper()]}/metrics") for name in VERSIONS]
+        server = prometheus_server(targets, rule_files=[], work_dir=folder, webhook_url=None)
+        url = self.stack.enter_context(server)
+        source = self.stack.enter_context(prometheus_source(url))
+
+        def scraped():
+            return {one.labels["target"] for one in source.query("http_requests_total")} == set(VERSIONS)
+
+        wait_for(scraped, what="Prometheus' first scrapes", timeout_s=30)
+        plan, asks = self.folder / "plan.yaml", f"{{from: prometheus, url: '{url}', job: shop, "
+        judge = "judge: " + asks + "stable: stable, candidate: candidate}"
+        plan.write_text(re.sub("judge: {.*}", judge, plan.read_text()))
 
     def status(self):
         return json.loads(gonogo(self.folder, "rollout", "status", "plan.yaml", "--json").stdout)
@@ -117,6 +160,11 @@ def test_a_good_candidate_is_taken_to_everyone_by_ticks_alone(site, kind):
     again = gonogo(shop.folder, "rollout", "start", "plan.yaml")
     assert again.returncode == 2
     assert "has not ended" in again.stderr
+    plan = (shop.folder / "plan.yaml").read_text()
+    (shop.folder / "another.yaml").write_text(plan.replace("release: shop-2", "release: another"))
+    another = gonogo(shop.folder, "rollout", "start", "another.yaml")
+    assert another.returncode == 2
+    assert f"the router at {shop.folder}/run/control.sock is held by rollout shop-2-" in another.stderr
     shop.ticks(lambda ran: "completed" in ran.stdout)
     shop.tick()
     status = shop.status()
@@ -130,6 +178,81 @@ def test_a_good_candidate_is_taken_to_everyone_by_ticks_alone(site, kind):
     verified = gonogo(shop.folder, "verify", "--ledger", "--replay")
     assert verified.returncode == 0, verified.stdout
     print(gonogo(shop.folder, "rollout", "status", "plan.yaml").stdout)
+
+
+class Shelf:
+    """A server of outcomes that asks for a key, as the one of a release does."""
+
+    def __init__(self, stack):
+        shelf = self
+        self.content = None
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                allowed = self.headers.get("Authorization") == "Bearer s3cret"
+                self.send_response(404 if shelf.content is None else 200 if allowed else 401)
+                self.end_headers()
+                self.wfile.write(shelf.content() if shelf.content else b"")
+
+            def log_message(self, format, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        stack.callback(self.server.server_close)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        stack.callback(self.server.shutdown)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/outcomes"
+
+
+def _begun_s(shop):
+    """When the current stage began, and all requests of the one before it are over."""
+    at = max(entry["at"] for entry in shop.status()["journal"] if entry["action"] == "confirm")
+    return datetime.fromisoformat(at).timestamp() + 1
+
+
+def outcomes_of(shop, rates, begun_s):
+    """What the users of the A/B test did, by the version that the router assigned them to; strangers too."""
+    arms = {r.user_hash: r.assigned for r in shop.requests() if r.at_s > begun_s}
+    chance, rows = random.Random(1), ["user_id,at,bought"]
+    for number in range(30_000):
+        arm = arms.get(user_hash(f"user-{number}"), "stable")
+        rows.append(f"user-{number},{time.time():.3f},{int(chance.random() < rates[arm])}")
+    return "\n".join([*rows, ""]).encode()
+
+
+@pytest.mark.parametrize("kind", [HAPROXY, "embedded"])
+def test_each_level_rests_on_what_the_stage_before_it_has_shown_in_production(site, kind):
+    with ExitStack() as stack:
+        shelf = Shelf(stack)
+        shop = site(kind, outcomes=f"{{from: '{shelf.url}', time: at, token_file: key}}")
+        (shop.folder / "key").write_text("s3cret\n")
+        assert gonogo(shop.folder, "authorize", "plan.yaml", "--level", "ab-test").returncode == 30
+        assert gonogo(shop.folder, "rollout", "start", "plan.yaml").returncode == 0
+        ran = shop.ticks(lambda ran: ran.returncode == 30)
+        assert "answered 404; nothing was looked at yet: mend the outcomes and resume" in ran.stdout
+        assert shop.status()["stage"] == "ab-test"
+        shelf.content = partial(outcomes_of, shop, {"stable": 0.4, "canary": 0.6}, _begun_s(shop))
+        assert gonogo(shop.folder, "rollout", "resume", "plan.yaml", "--reason", "they are there").returncode == 0
+        shop.ticks(lambda ran: "completed" in ran.stdout)
+        shop.tick()
+    shown = shop.status()
+    assert (shown["outcome"], shown["recorded"]) == ("completed", True)
+    told = [title.split()[1] for title in shop.hook.titles]
+    assert told == [
+        "start", "expose", "show", "expose", "freeze", "resume", "verdict", "expose", "watch", "complete",
+    ]  # fmt: skip
+    (listed,) = json.loads(gonogo(shop.folder, "evidence", "list", "--kind", "ab-test", "--json").stdout)
+    envelope = json.loads(gonogo(shop.folder, "evidence", "show", listed["record_id"], "--json").stdout)
+    statement = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    assert statement["result"]["verdict"] == "better"
+    assert statement["result"]["metrics"][0]["effect"] == pytest.approx(0.2, abs=0.1)
+    assert statement["leftOut"][0]["why"] == "of users who were not seen in the stage"
+    verified = gonogo(shop.folder, "verify", "--ledger", "--replay")
+    assert verified.returncode == 0, verified.stdout
+    assert "2 rollout, 1 ab-test" in verified.stdout.replace("\n", " ")
+    report = gonogo(shop.folder, "report", "plan.yaml", "--level", "full", "--format", "text")
+    assert "better after" in report.stdout
+    print(report.stdout, verified.stdout)
 
 
 @pytest.mark.parametrize("kind", [HAPROXY, "embedded"])
@@ -151,6 +274,39 @@ def test_a_bad_candidate_is_rolled_back_and_its_evidence_says_who_was_harmed(sit
     assert result["harm_to_stable_ms"] < 2000
     assert gonogo(shop.folder, "verify", "--ledger", "--replay").returncode == 0
     print(gonogo(shop.folder, "rollout", "status", "plan.yaml").stdout)
+
+
+SCRAPED = """\
+  judge: {from: metrics, stable: "http://127.0.0.1:STABLE/metrics", candidate: "http://127.0.0.1:CANDIDATE/metrics"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome"), [("metrics", "completed"), ("metrics", "rolled-back"), ("prometheus", "rolled-back")]
+)
+def test_a_candidate_is_judged_by_counters_alone(site, tmp_path, source, outcome):
+    shop = site("embedded", error_rate=0.0 if outcome == "completed" else 0.06, judge=SCRAPED)
+    if source == "prometheus":
+        shop.judge_by_prometheus(tmp_path / "prometheus")
+    started = gonogo(shop.folder, "rollout", "start", "plan.yaml")
+    assert started.returncode == 0, started.stderr
+    shop.ticks(lambda _: shop.status()["recorded"], "--for", "10s", "--every", "300ms")
+    (listed,) = json.loads(gonogo(shop.folder, "evidence", "list", "--kind", "rollout", "--json").stdout)
+    envelope = json.loads(gonogo(shop.folder, "evidence", "show", listed["record_id"], "--json").stdout)
+    predicate = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    result, canary = predicate["result"], [r for r in shop.requests() if r.backend == "canary"]
+    print(result["why"], len(canary), result["canary_requests"], result["canary_errors"], result["harm_to_stable_ms"])
+    assert result["outcome"] == outcome
+    assert result["users_exposed"] is None
+    if outcome == "rolled-back":
+        assert result["canary_requests"] == len(canary)
+        assert result["canary_errors"] == sum(request.is_error for request in canary) > 0
+        assert result["harm_to_stable_ms"] < 2000
+    verified = gonogo(shop.folder, "verify", "--ledger", "--replay")
+    assert verified.returncode == 0, verified.stdout
+    status = gonogo(shop.folder, "rollout", "status", "plan.yaml").stdout
+    assert "counters tell no users" in status
+    print(status)
 
 
 @pytest.mark.parametrize("kind", [HAPROXY, "embedded"])

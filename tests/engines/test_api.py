@@ -78,6 +78,24 @@ def test_feedback_on_an_unknown_recommendation_is_not_found(phase4):
     assert phase4.post("/api/v2/recommend/feedback", json=body).status_code == 404
 
 
+def test_who_wants_no_model_is_answered_by_the_router_alone(phase3, phase4):
+    body = {"user_id": "user-00042", "query": "hello", "options": {"use_ml_model": False}}
+    answers = [client.post("/api/v2/recommend/personalized", json=body).json() for client in (phase3, phase4)]
+    assert answers[0]["all_scores"] == answers[1]["all_scores"]
+    assert {answer["metadata"]["algorithm"] for answer in answers} == {"resonance_router"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("recommend/personalized", {"user_id": "u", "query": "hello", "context": {"tones": "calm"}}),
+        ("conversations/start", {"user_id": "u", "persona_id": "Lua", "options": {"session_ttl_hour": 1}}),
+    ],
+)
+def test_a_slip_of_the_pen_inside_a_body_is_refused(phase4, path, body):
+    assert phase4.post(f"/api/v2/{path}", json=body).status_code == 422
+
+
 def test_history_is_newest_first_and_bounded(phase4):
     ids = [recommend(phase4, "historian")["recommendation_id"] for _ in range(12)]
     past = phase4.get("/api/v2/recommend/history", params={"user_id": "historian"}).json()["recommendations"]

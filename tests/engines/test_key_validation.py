@@ -49,6 +49,11 @@ def test_keys_that_are_valid(text):
         "calm-medium-problem solving",
         "calm-medium-seek--advice",
         "curious-burst-inquiry",
+        "calm-medium-see\u212a_advice",  # the sign for kelvin
+        "calm-medıum-learning",
+        "ＣＡＬＭ-medium-learning",
+        "calm\u2010medium\u2010learning",
+        "calm-medium-seek\u00adadvice",
     ],
 )
 def test_keys_that_are_not_valid(text):
@@ -94,7 +99,6 @@ def test_the_api_takes_and_gives_back_every_canonical_key(phase3):
         assert answer.json()["resonance_key"] == str(key)
 
 
-def test_the_api_refuses_an_explicit_key_that_is_not_valid(phase3):
-    body = {"user_id": "u", "query": "hello", "resonance_key": "calm-medium-problematic"}
-    assert phase3.post("/api/v2/recommend/personalized", json=body).status_code == 422
-    assert phase3.post("/api/v2/recommend/personalized", json=body | {"resonance_key": None}).status_code == 200
+def test_an_explicit_key_of_null_is_none(phase3):
+    body = {"user_id": "u", "query": "hello", "resonance_key": None}
+    assert phase3.post("/api/v2/recommend/personalized", json=body).status_code == 200

@@ -1,16 +1,23 @@
 """What is refused and what is said of it: keys, bodies, rates, and what clients choose that could grow without end."""
 
+import asyncio
 import json
+import os
 import re
 import socket
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.web.credentials import Keys, RateLimit
+from engines.settings import read_settings
+from engines.web import gate
+from engines.web.application import application
+from engines.web.credentials import Keys, RateLimit, client_of
 from processes.wait import wait_for
 from tests.engines.conftest import serving, started
 from tests.engines.text_api import text_api
@@ -46,14 +53,14 @@ def problem(answer, status):
     [("Bearer one", True), ("bearer two", True), ("one", False), ("Basic one", False), ("Bearer", False)],
 )
 def test_a_key_counts_only_as_a_bearer(header, let_in):
-    assert Keys(("one", "two")).let_in(header) is let_in
+    assert (Keys(("one", "two")).holder(header) is not None) is let_in
 
 
 @given(st.text(), st.lists(st.text(min_size=1), min_size=1))
 def test_only_keys_are_let_in(given, keys):
     clean = [key.strip() for key in keys if key.strip()]
     if clean:
-        assert Keys(clean).let_in(f"Bearer {given}") == (given.strip() in clean)
+        assert (Keys(clean).holder(f"Bearer {given}") is not None) == (given.strip() in clean)
 
 
 @given(st.integers(1, 1000), st.integers(1, 2000))
@@ -61,10 +68,105 @@ def test_who_comes_back_when_told_to_is_let_in(per_minute, requests):
     now = [0.0]
     limit = RateLimit(per_minute, lambda: now[0])
     for _ in range(requests):
-        if wait_s := limit.wait_s("client"):
+        if wait_s := limit.wait_s(b"client"):
             assert 1 <= wait_s <= 60
             now[0] += wait_s
-            assert limit.wait_s("client") == 0
+            assert limit.wait_s(b"client") == 0
+
+
+@given(st.tuples(*[st.text(max_size=3)] * 2), st.tuples(*[st.text(max_size=3)] * 2), st.sampled_from([b"", b"k"]))
+def test_clients_are_told_apart_by_key_and_user_and_without_a_key_by_address_alone(one, other, holder):
+    (user, address), (other_user, other_address) = one, other
+    mine, others = (user or address, other_user or other_address) if holder else (address, other_address)
+    if bool(user) == bool(other_user) or not holder:
+        assert (client_of(holder, *one) == client_of(holder, *other)) == (mine == others)
+    assert client_of(b"another", *one) != client_of(holder, *one)
+    assert len(client_of(holder, user * 10_000, address)) == 16
+
+
+def test_one_address_has_one_bucket_whatever_it_calls_itself_and_with_a_key_each_user_has_his_own():
+    def statuses(client, name):
+        asked = [{"X-User-Id": user, name: user} for user in ("a", "b", "c")]
+        return [client.post(PATH, json=BODY | {"user_id": h["X-User-Id"]}, headers=h).status_code for h in asked]
+
+    with serving("phase3", ION_RATE_LIMIT_PER_MINUTE="2") as client:
+        assert statuses(client, "X-Forwarded-For") == [200, 200, 429]
+    with serving("phase3", ION_RATE_LIMIT_PER_MINUTE="2", ION_API_KEYS="k,l") as client:
+        client.headers["Authorization"] = "Bearer k"
+        assert statuses(client, "X-Other") + statuses(client, "X-Other") == [200] * 6
+        assert statuses(client, "X-Other") == [429] * 3
+        client.headers["Authorization"] = "bearer  k"
+        assert statuses(client, "X-Other") == [429] * 3, "the same key, written otherwise"
+        client.headers["Authorization"] = "Bearer l"
+        assert statuses(client, "X-Other") == [200] * 3, "nobody spends what is another key's"
+
+
+@pytest.mark.parametrize("name", ["X-User-Id", "Authorization"])
+def test_a_name_given_twice_is_refused(client, name):
+    headers = [(name, "u"), (name, "v"), ("Content-Type", "application/json")]
+    problem(client.post(PATH, content=json.dumps(BODY), headers=headers), 400)
+
+
+async def ask(app, path, *messages):
+    """The status of an answer to a body that comes in these messages, and then no further."""
+    coming, statuses = iter(messages), []
+
+    async def receive():
+        message = next(coming, None)
+        if message is None:
+            await asyncio.Event().wait()
+        return message
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "client": ("1", 1)}
+    await app({**scope, "query_string": b"", "http_version": "1.1"}, receive, send)
+    return statuses[0]
+
+
+def whole(body):
+    return {"type": "http.request", "body": json.dumps(body).encode()}
+
+
+@pytest.fixture
+def app(monkeypatch, tmp_path):
+    """Phase 3 without a server around it."""
+    for name in [name for name in os.environ if name.startswith("ION_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ION_DATABASE_URL", f"sqlite:///{tmp_path}/ion.sqlite")
+    return application(read_settings("phase3"))
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_and_takes_nobodys_place(app, monkeypatch):
+    monkeypatch.setattr(gate, "_BODY_WITHIN_S", 0.3)
+    monkeypatch.setattr(gate, "_MOST_IN_FLIGHT", 1)
+
+    async def run():
+        part = {"type": "http.request", "body": b"{", "more_body": True}
+        slow = [asyncio.create_task(ask(app, PATH, part)) for _ in range(9)]
+        await asyncio.sleep(0)
+        assert await ask(app, PATH, whole(BODY)) == 200
+        assert await asyncio.gather(*slow) == [408] * 9
+
+    asyncio.run(run())
+
+
+def test_others_are_answered_between_the_messages_of_a_bulk(app):
+    turns = 0
+
+    async def run():
+        nonlocal turns
+        requests = [{"user_input": f"message {number}"} for number in range(100)]
+        bulk = asyncio.create_task(ask(app, "/api/v2/bulk-process", whole({"requests": requests})))
+        while not bulk.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert await bulk == 200
+
+    asyncio.run(run())
+    assert turns >= 100
 
 
 def test_a_body_sent_in_chunks_is_limited_too(client):
@@ -129,10 +231,20 @@ def test_ids_that_could_forge_a_line_are_replaced(client):
         assert re.fullmatch(
             "[0-9a-f]{16}", client.get("/health", headers={"X-Request-Id": header}).headers["X-Request-Id"]
         )
-    for header in ("nonsense", f"00-{'0' * 32}-{'1' * 16}-01", f"00-{'A' * 32}-{'1' * 16}-01"):
+    for header in (
+        "nonsense",
+        f"00-{'0' * 32}-{'1' * 16}-01",
+        f"00-{'A' * 32}-{'1' * 16}-01",
+        f"00-{'a' * 32}-{'0' * 16}-01",
+        f"ff-{'a' * 32}-{'1' * 16}-01",
+        f"00-{'a' * 32}-{'1' * 16}-01-more",
+        f"01-{'a' * 32}-{'1' * 16}-01more",
+    ):
         trace = client.get("/health", headers={"traceparent": header}).headers["X-Trace-Id"]
         assert trace not in header
         assert re.fullmatch("[0-9a-f]{32}", trace)
+    later = client.get("/health", headers={"traceparent": f"01-{'a' * 32}-{'1' * 16}-01-more"})
+    assert later.headers["X-Trace-Id"] == "a" * 32, "versions to come add fields"
 
 
 def test_the_ids_of_a_request_are_in_its_answer_its_log_line_and_the_metrics(server):
@@ -152,6 +264,21 @@ def test_the_ids_of_a_request_are_in_its_answer_its_log_line_and_the_metrics(ser
     assert example.startswith("http_request_duration_seconds_bucket")
     assert f'trace_id="{trace}"' in example
     assert metrics.endswith("# EOF\n")
+
+
+def test_what_a_user_said_and_keys_are_in_no_log_line_even_of_an_error(tmp_path):
+    database, log = tmp_path / "ion.sqlite", tmp_path / "server.jsonl"
+    with started("phase4", log, ION_DATABASE_URL=f"sqlite:///{database}", ION_API_KEYS="the-key") as (client, _):
+        client.headers["Authorization"] = "Bearer the-key"
+        session = client.post("/api/v2/conversations/start", json={"user_id": "u", "persona_id": "Lua"}).json()
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("DROP TABLE ion_turns")
+        path = f"/api/v2/conversations/{session['session_id']}/turn"
+        problem(client.post(path, json={"user_message": "what-I-said"}), 503)
+    lines = log.read_text()
+    assert "no such table" in lines
+    assert "what-I-said" not in lines
+    assert "the-key" not in lines
 
 
 def test_the_metrics_have_the_names_of_the_papers(client):
@@ -193,9 +320,24 @@ def test_another_user_neither_lists_nor_opens_sessions_of_somebody(client):
     assert client.get(f"/api/v2/conversations/{started.json()['session_id']}", headers=own).status_code == 200
 
 
-def test_in_production_a_conversation_needs_a_user():
+def test_another_user_neither_reads_nor_makes_nor_rates_recommendations_of_somebody(client):
+    other = {"X-User-Id": "other"}
+    mine = {"user_id": "u"}
+    made = client.post(PATH, json=BODY, headers={"X-User-Id": "u"}).json()
+    problem(client.post(PATH, json=BODY, headers=other), 403)
+    problem(client.post("/api/v2/recommend/compare", json=BODY, headers=other), 403)
+    rating = mine | {"recommendation_id": made["recommendation_id"], "rating": -1}
+    problem(client.post("/api/v2/recommend/feedback", json=rating, headers=other), 403)
+    problem(client.get("/api/v2/recommend/history", params=mine, headers=other), 403)
+    assert client.post("/api/v2/recommend/feedback", json=rating, headers={"X-User-Id": "u"}).status_code == 200
+
+
+def test_in_production_what_is_of_a_user_needs_one():
     with serving("phase4", ION_ENV="production", ION_API_KEYS="k") as client:
         client.headers["Authorization"] = "Bearer k"
+        problem(client.post(PATH, json=BODY), 403)
+        problem(client.get("/api/v2/recommend/history", params={"user_id": "u"}), 403)
+        assert client.post(PATH, json=BODY, headers={"X-User-Id": "u"}).status_code == 200
         body = {"user_id": "u", "persona_id": "Lua"}
         problem(client.post("/api/v2/conversations/start", json=body), 403)
         assert client.post("/api/v2/conversations/start", json=body, headers={"X-User-Id": "u"}).status_code == 200
@@ -224,5 +366,5 @@ def test_a_client_that_goes_away_leaves_nothing_behind(client):
             head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{"
             connection.sendall(head.encode())
     with httpx.Client(base_url=url, trust_env=False) as other:
-        while "http_requests_in_flight 1.0" not in other.get("/metrics").text:  # the one that asks
-            pass
+        alone = "http_requests_in_flight 1.0"  # the one that asks
+        wait_for(lambda: alone in other.get("/metrics").text, what="the others to be forgotten", timeout_s=20)

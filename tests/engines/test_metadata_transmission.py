@@ -51,6 +51,52 @@ def test_every_step_of_a_conversation_carries_metadata_with_every_persona(phase4
     assert carried(phase4, f"/api/v2/conversations/{session}/close", {}) == METADATA
 
 
+@pytest.mark.parametrize(("release", "at_least"), [("phase3", 8), ("phase4", 11)])
+def test_every_route_that_takes_metadata_gives_it_back(release, at_least):
+    """All that the OpenAPI document names, each asked with its own example: whatever is added is asked too."""
+    with serving(release) as client:
+        assert len(asked_with_metadata(client)) >= at_least
+
+
+def asked_with_metadata(client):
+    document, asked = client.get("/openapi.json").json(), []
+    for path, operations in document["paths"].items():
+        for content in (o["requestBody"]["content"] for o in operations.values() if "requestBody" in o):
+            for schema in named(document, content["application/json"]["schema"]):
+                if "metadata" in schema["properties"]:
+                    body = schema["examples"][0]
+                    if "recommendation_id" in body:
+                        body = body | {"recommendation_id": recommended(client, body["user_id"])}
+                    if "{session_id}" in path:
+                        path = path.replace("{session_id}", started(client))
+                    assert carried(client, path, body) == METADATA, path
+                    asked.append(path)
+    return asked
+
+
+def named(document, schema):
+    """The schemas that are referred to, alone or as alternatives."""
+    alternatives = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    references = [one["$ref"].rpartition("/")[2] for one in alternatives if "$ref" in one]
+    return [document["components"]["schemas"][reference] for reference in references]
+
+
+def recommended(client, user):
+    return client.post("/api/v2/recommend/personalized", json=RECOMMEND | {"user_id": user}).json()["recommendation_id"]
+
+
+def started(client):
+    return client.post("/api/v2/conversations/start", json={"user_id": "u", "persona_id": "Lua"}).json()["session_id"]
+
+
+def test_messages_in_bulk_carry_the_metadata_of_each(phase3):
+    requests = [{"user_input": "hello", "metadata": {"number": number}} for number in range(3)]
+    answer = phase3.post("/api/v2/bulk-process", json={"requests": requests}).json()
+    assert [one["metadata"]["user_provided_metadata"] for one in answer["results"]] == [
+        {"number": number} for number in range(3)
+    ]
+
+
 def test_no_metadata_is_an_empty_object(phase3):
     answer = phase3.post("/api/v2/recommend/personalized", json=RECOMMEND).json()
     assert answer["metadata"]["user_provided_metadata"] == {}

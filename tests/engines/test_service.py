@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from engines.faults import FaultsRefused, read_faults
+from engines.settings import WrongSettings, read_settings
 from tests.engines.conftest import serving
 
 BODY = {"user_id": "u", "query": "hello"}
@@ -22,6 +23,9 @@ def client(request):
 def test_it_is_alive_and_ready(client):
     assert client.get("/health").json()["status"] == "healthy"
     assert client.get("/health/ready").json()["status"] == "ready"
+    for path in ("/health", "/health/ready"):
+        asked = client.head(path)
+        assert (asked.status_code, asked.content) == (200, b"")
 
 
 def test_requests_are_counted_by_route_and_status(client):
@@ -75,14 +79,16 @@ def test_with_keys_only_their_bearers_are_let_in(serve):
         assert client.post(PATH, json=BODY, headers={"Authorization": "Bearer three"}).status_code == 401
         assert client.post(PATH, json=BODY, headers={"Authorization": "Bearer two"}).status_code == 200
         assert client.get("/health").status_code == 200
+        assert client.get("/").status_code == 401, "what is not open by name needs a key"
 
 
 def test_a_client_above_the_limit_is_told_when_to_come_back(serve):
-    with serve("phase3", ION_RATE_LIMIT_PER_MINUTE="3") as client:
-        answers = [client.post(PATH, json=BODY, headers={"X-User-Id": "a"}) for _ in range(5)]
+    with serve("phase3", ION_RATE_LIMIT_PER_MINUTE="3", ION_API_KEYS="k") as client:
+        client.headers["Authorization"] = "Bearer k"
+        answers = [client.post(PATH, json=BODY | {"user_id": "a"}, headers={"X-User-Id": "a"}) for _ in range(5)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
         assert int(answers[-1].headers["Retry-After"]) >= 1
-        assert client.post(PATH, json=BODY, headers={"X-User-Id": "b"}).status_code == 200
+        assert client.post(PATH, json=BODY | {"user_id": "b"}, headers={"X-User-Id": "b"}).status_code == 200
 
 
 def test_faults_fail_about_their_share_of_requests_and_add_latency(serve):
@@ -113,6 +119,16 @@ def test_a_leak_holds_more_and_more_memory():
     faults._began_s -= 0.6
     faults.leak()
     assert len(faults._leaked) - before >= 900
+
+
+@pytest.mark.parametrize(
+    "env", [{"ION_ENV": "prod"}, {"ION_API_KEYS": " , "}, {"ION_API_KEYS": "k,schlüssel"}, {"ION_API_KEYS": "a\nb"}]
+)
+def test_what_may_be_a_slip_of_the_pen_is_not_started_with(monkeypatch, env):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(WrongSettings, match=next(iter(env))):
+        read_settings("phase3")
 
 
 @pytest.mark.parametrize("env", [{"ION_FAULTS": "constant", "ION_API_KEYS": "k"}, {}])

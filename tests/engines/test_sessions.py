@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
@@ -128,6 +128,8 @@ def test_a_page_goes_on_where_the_one_before_ended(sessions):
 
 
 @given(st.one_of(st.text(), st.binary().map(lambda data: base64.urlsafe_b64encode(data).decode())))
+@example(base64.urlsafe_b64encode(b"0001-01-01T00:00:00+10:00 x").decode())
+@example(base64.urlsafe_b64encode(b"9999-12-31T23:59:59-10:00 x").decode())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_a_cursor_of_no_page_is_refused(sessions, cursor):
     with pytest.raises(WrongCursor):

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from sqlalchemy import create_engine
 
@@ -11,8 +13,10 @@ from engines.recommendation import feedback_store
 from engines.recommendation.ensemble import Ensemble, Feedback, components_of
 from engines.recommendation.feedback_store import AlreadyRated, FeedbackStore
 from engines.recommendation.interactions import Interaction
-from engines.recommendation.training import Training, TrainingInProgress
+from engines.recommendation.training import NotTaught, Training, TrainingInProgress
 from engines.resonance_key import parse
+from processes.wait import wait_for
+from tests.engines.conftest import started
 from tests.engines.test_recommendation import DATA, KEY
 
 pytestmark = pytest.mark.phase4
@@ -98,13 +102,73 @@ def test_a_model_that_cannot_be_taught_leaves_the_one_before(store, tmp_path):
         before = training.ensemble.model
         store.add("r1", "nobody", Persona.LUA, KEY, 1.0)
         data.write_text("user_id,persona,resonance_key,rating\nu,Lua,nonsense,0.5\n")
-        with pytest.raises(ValueError, match="nonsense"):
+        with pytest.raises(NotTaught, match="nonsense"):
             await training.again()
         assert training.ensemble.model is before
         data.write_bytes(DATA.read_bytes())
         assert (await training.again()).version != before.version
 
     asyncio.run(teach())
+
+
+def test_one_user_who_rates_without_end_displaces_nobody_elses_feedback_and_moves_no_mean(store, monkeypatch):
+    monkeypatch.setattr(feedback_store, "MOST_OF_A_USER", 3)
+    monkeypatch.setattr(feedback_store, "MOST_KEPT", 5)
+    first = store.add("r", "modest", Persona.NANA, KEY, 0.5)
+    numbers = [store.add(f"r{n}", "eager", Persona.LUA, KEY, 1.0) for n in range(20)]
+    assert list(store.read()) == [first, *numbers[-3:]]
+    store.forget()
+    monkeypatch.setattr(feedback_store, "MOST_OF_A_USER", 100)
+    monkeypatch.setattr(feedback_store, "MOST_KEPT", 100)
+    assert list(store.read()) == [first, *numbers[-3:]]
+
+
+def test_feedback_since_a_number_comes_with_what_may_have_come_late(store, monkeypatch):
+    monkeypatch.setattr(feedback_store, "_MAY_COME_LATER", 2)
+    monkeypatch.setattr(feedback_store, "_MOST_AT_ONCE", 3)
+    numbers = [store.add(f"r{n}", "u", Persona.LUA, KEY, 0.5) for n in range(6)]
+    assert list(store.since(0)) == numbers[:3]
+    assert list(store.since(numbers[2])) == numbers[1:4]
+    assert list(store.since(numbers[-1])) == numbers[-2:]
+
+
+def test_feedback_that_another_process_took_counts_within_a_second_or_two(serve, new_database):
+    url = new_database()
+    with serve("phase4", ION_DATABASE_URL=url) as first, serve("phase4", ION_DATABASE_URL=url) as second:
+        made = recommend(first, "traveller")
+        assert rate(first, "traveller", made, -1).status_code == 200
+        here = recommend(first, "traveller")
+        assert here["all_scores"] != made["all_scores"]
+
+        def same():
+            return recommend(second, "traveller")["all_scores"] == here["all_scores"]
+
+        wait_for(same, what="the other process to learn of it", timeout_s=20)
+        assert not recommend(second, "traveller")["metadata"]["cold_start"]
+
+
+def test_a_process_that_teaches_ends_with_the_one_that_asked_and_one_that_dies_leaves_the_model(tmp_path):
+    with started("phase4", ION_DATABASE_URL=f"sqlite:///{tmp_path}/ion.sqlite") as (client, process):
+        before = recommend(client, "u")
+        assert rate(client, "u", before, 1).status_code == 200
+        with ThreadPoolExecutor(1) as pool:
+            service = psutil.Process(process.pid)
+            for whose in ("its own", "the service's"):
+                taught = pool.submit(client.post, "/api/v2/recommend/train")
+                wait_for(lambda: teaching(service), what="a process that teaches", timeout_s=20)
+                apart = teaching(service)
+                if whose == "its own":
+                    apart[0].kill()
+                    assert taught.result().status_code == 503
+                    assert recommend(client, "u")["metadata"]["model_version"] == before["metadata"]["model_version"]
+                else:
+                    process.kill()
+                    assert taught.exception() is not None
+        assert psutil.wait_procs(apart, timeout=20)[1] == []
+
+
+def teaching(service):
+    return [child for child in service.children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 def recommend(client, user, **more):

@@ -9,14 +9,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class TextApiServer(ThreadingHTTPServer):
-    """``status``, ``body`` (None: an answer to the prompt), ``delay_s`` of the answers; ``prompts`` that were seen."""
+    """``status``, ``body`` (None: an answer to the prompt), ``delay_s`` and ``encoding`` of the answers.
+
+    ``prompts`` and ``headers`` are those that were seen.
+    """
 
     daemon_threads = True
     request_queue_size = 100
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.status, self.body, self.delay_s = 200, None, 0.0
+        self.status, self.body, self.delay_s, self.encoding = 200, None, 0.0, None
         self.prompts: list[list[dict[str, str]]] = []
         self.headers: list[dict[str, str]] = []
 
@@ -38,6 +41,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.dumps(answer).encode() if self.server.body is None else self.server.body
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(body)))
+        if self.server.encoding:
+            self.send_header("Content-Encoding", self.server.encoding)
         self.end_headers()
         try:
             self.wfile.write(body)

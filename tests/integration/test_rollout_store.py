@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, create_engine, text
 
-from evidence.database import open_database
+from evidence.database import LedgerError, open_database
 from processes.wait import wait_for
 from rollouts.exclusive import AnotherAtWork, exclusively
 from rollouts.journal import Draft, Journal, JournalMovedOn
 from rollouts.observation import ArmTotals, Observation, RecordedStable
 from rollouts.samples import RequestSample
-from rollouts.tick_store import RolloutRow, TickStore, newest_rollout, start_rollout
+from rollouts.tick_store import PLACE, RolloutRow, TickStore, newest_rollout, start_rollout, unended_at
 from rollouts.triggers import CanaryWindow
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,26 @@ def test_what_ticks_saw_is_read_back_as_it_was(database_url: str) -> None:
     assert store.notified(3) == store.notified() == 3
 
 
+def test_users_of_an_ab_test_are_kept_once_with_the_arm_they_were_assigned_to(database_url: str) -> None:
+    store = started(database_url)
+    requests = [
+        RequestSample(1.0, "stable", 200, 1.0, "ada", "canary"),  # the candidate was down: she counts as its user
+        RequestSample(1.5, "canary", 200, 1.0, "ada", "canary"),
+        RequestSample(2.0, "stable", 200, 1.0, "eve", "stable"),
+        RequestSample(2.5, "stable", 200, 1.0, "-", "stable"),  # names no user
+    ]
+    store.save(Observation(epoch=1, chunks=1), new=requests, read=requests)
+    assert store.exposures("ab-test") == [], "the stage has no test"
+    for chunk in (2, 3):
+        store.save(Observation(epoch=1, chunks=chunk), new=requests, read=requests, tested="ab-test")
+    assert store.exposures("ab-test") == [("ada", "canary"), ("eve", "stable")]
+    assert (store.exposed("ab-test"), store.exposed("another")) == (2, 0)
+    moved = [RequestSample(3.0, "stable", 200, 1.0, "ada", "stable")]
+    store.save(Observation(epoch=1, chunks=4), new=moved, read=moved, tested="ab-test")
+    assert store.exposures("ab-test") == [("ada", "canary"), ("ada", "stable"), ("eve", "stable")]
+    assert TickStore(store.engine, "another").exposures("ab-test") == []
+
+
 def test_the_rollout_that_was_started_last_is_the_current_one(database_url: str) -> None:
     started(database_url)
     store = started(database_url, "shop-2", "2026-01-13T12:00:00+00:00")
@@ -109,4 +130,65 @@ def test_a_second_tick_ends_at_once_and_a_killed_one_holds_nothing(database_url:
     wait_for(free, what="the lock of the dead", timeout_s=20)
     with exclusively(engine, "shop-1"):
         pass  # it was given back
+    engine.dispose()
+
+
+def test_a_router_is_held_by_the_rollout_on_it_until_that_has_ended(database_url: str) -> None:
+    engine = open_database(database_url)
+    for rollout_id, place in (("shop-1", "router at /a"), ("shop-2", "router at /b")):
+        row = RolloutRow(rollout_id, "shop", "dirHash1:0", "0" * 64, AT.isoformat(), 0)
+        start_rollout(engine, row, Observation(), Draft("start", "canary", 0, {"why": "", PLACE: place}))
+    assert unended_at(engine, "router at /a") == "shop-1"
+    assert unended_at(engine, "router at /c") is None
+    with Journal(database_url, "shop-1") as journal:
+        journal.write("abort", "canary", 0, why="enough")
+        assert unended_at(engine, "router at /a") == "shop-1"  # its traffic is not at stable yet
+        journal.write("confirm", "canary", 0)
+        assert unended_at(engine, "router at /a") is None
+    assert unended_at(engine, "router at /b") == "shop-2"
+    with Journal(database_url, "shop-2") as journal:
+        journal.write("record", "canary", 0)
+    assert unended_at(engine, "router at /b") is None
+    engine.dispose()
+
+
+def test_who_waits_in_vain_is_told_what_to_do_and_on_sqlite_who_is_in_the_way(database_url: str) -> None:
+    engine = open_database(database_url)
+    with subprocess.Popen([sys.executable, "-c", HOLDER, database_url], cwd=ROOT, stdin=-1, stdout=-1) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        who = f"process {holder.pid}" if engine.dialect.name == "sqlite" else "another process"
+        told = f"^{who} has been at work on this rollout for 0.2 s, .*if it hangs, end it"
+        with pytest.raises(AnotherAtWork, match=told), exclusively(engine, "shop-1", wait_s=0.2):
+            pytest.fail("two are at work")
+        holder.kill()
+    engine.dispose()
+
+
+def lose_the_lock_and_fail(engine: Engine) -> None:
+    with exclusively(engine, "shop-1"):
+        if engine.dialect.name == "postgresql":
+            with engine.connect() as other:
+                mine = "datname = current_database() AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+                assert other.scalar(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"))
+        raise ValueError("the block's own")
+
+
+def test_what_goes_wrong_under_a_lock_that_is_lost_is_told_as_it_is(database_url: str) -> None:
+    engine = open_database(database_url)
+    with pytest.raises(ValueError, match="the block's own"):
+        lose_the_lock_and_fail(engine)
+    with exclusively(engine, "shop-1"):
+        pass  # nobody holds it
+    engine.dispose()
+
+
+def test_a_lock_that_cannot_be_kept_is_told_in_one_line(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    gone = engine.url.set(database=str(tmp_path / "gone" / "ledger.db"))
+    with (
+        pytest.raises(LedgerError, match="the rollout cannot be locked: No such file"),
+        exclusively(create_engine(gone), "shop-1"),
+    ):
+        pytest.fail("nothing is locked")
     engine.dispose()

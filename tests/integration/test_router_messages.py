@@ -341,3 +341,74 @@ def test_a_silent_version_is_given_up_after_ten_seconds_and_a_slow_upload_is_not
         silent = [request for request in routed.logged(3) if request.is_error]
         assert len(silent) == 2
         assert all(9_000 < request.latency_ms < 13_000 for request in silent)
+
+
+@pytest.mark.parametrize("sent", [
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: " + b"1" * 5000 + b"\r\n\r\nhello",
+    b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nx y: a\r\n\r\n",
+    b"nonsense\r\n\r\n",
+])  # fmt: skip
+def test_a_request_that_nobody_understands_is_its_sender_s_fault_alone(behind: Behind, sent: bytes) -> None:
+    heads = []
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        heads.append(head)
+        connection.sendall(OK)
+
+    with behind(script) as routed:
+        with routed.client() as client:
+            client.sendall(sent)
+            assert read_until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 400")
+        assert routed.get().text == "ok"
+        assert [request.status for request in routed.logged(1)] == [200]
+    assert len(heads) == 1
+
+
+@pytest.mark.parametrize("named", [b"content-length", b"transfer-encoding"])
+def test_no_body_becomes_a_request_because_a_connection_field_names_its_length(behind: Behind, named: bytes) -> None:
+    hidden, heads = b"GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n", []
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        heads.append(head)
+        if b"content-length" in head.lower():
+            read_exactly(connection, len(hidden))
+        elif b"transfer-encoding" in head.lower():
+            read_until(connection, b"0\r\n\r\n")
+        connection.sendall(OK)
+
+    body = hidden if named == b"content-length" else b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
+    length = b"%d" % len(hidden) if named == b"content-length" else b"chunked"
+    with behind(script) as routed:
+        with routed.client() as client:
+            client.sendall(
+                b"POST / HTTP/1.1\r\nhost: a\r\nconnection: %s\r\n%s: %s\r\n\r\n%s" % (named, named, length, body)
+            )
+            read_until(client, b"ok")
+        assert routed.get("/next").text == "ok"
+    assert [head.split(b" ")[1] for head in heads] == [b"/", b"/next"]
+
+
+@pytest.mark.parametrize("first", [
+    OK + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+    b"HTTP/1.1 204 Empty\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+])  # fmt: skip
+def test_bytes_that_nobody_asked_for_are_not_the_next_user_s_answer(behind: Behind, first: bytes) -> None:
+    def script(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(first if b"/first" in head else OK)
+
+    with behind(script) as routed:
+        assert routed.get("/first").status_code in (200, 204)
+        assert routed.get("/second").text == "ok"
+
+
+def test_a_connection_that_a_version_of_http_1_0_has_ended_meets_no_other_request(behind: Behind) -> None:
+    def script(connection: socket.socket, head: bytes) -> None:
+        read_exactly(connection, 4)
+        connection.sendall(OK.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with behind(script) as routed, httpx.Client(trust_env=False, timeout=20) as client:
+        answers = [client.post(routed.router.url, content=b"body").status_code for _ in range(30)]
+        assert set(answers) == {200}

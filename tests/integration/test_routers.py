@@ -19,7 +19,7 @@ from processes.ports import free_port
 from processes.supervised import Supervised, start, supervised, wait_until_ready
 from processes.wait import wait_for
 from rollouts import open_router as opening
-from rollouts.assignment import SLOTS, salt_key, slot_of
+from rollouts.assignment import SLOTS, salt_key, slot_of, user_hash
 from rollouts.haproxy_router import find_haproxy
 from rollouts.open_router import open_router
 from rollouts.router import Router
@@ -71,7 +71,7 @@ class Rig:
     client: httpx.Client
 
     def served_by(self, user: str | None, path: str = "/") -> str:
-        headers = {} if user is None else {"X-User-Id": user}
+        headers = {} if user is None else {"X-User-Id": user.encode()}
         return self.client.get(self.router.url + path, headers=headers).text
 
     def exposed(self, users: int = 200) -> set[str]:
@@ -225,10 +225,13 @@ def test_every_request_is_logged_once_with_version_status_latency_and_a_hash_of_
     open_rig.served_by("ada", "/fail")
     open_rig.router.set_share(0)
     open_rig.served_by("grace")
-    seen = requests_of(open_rig, 3, cursor)
+    open_rig.served_by("ödön")
+    *seen, other = requests_of(open_rig, 4, cursor)
     assert [(sample.backend, sample.status) for sample in seen] == [("canary", 200), ("canary", 500), ("stable", 200)]
     assert seen[0].user_hash == seen[1].user_hash != seen[2].user_hash
     assert all("ada" not in sample.user_hash for sample in seen)
+    # The same from every router: by it outcomes that others recorded of a user are found.
+    assert (seen[0].user_hash, other.user_hash) == (user_hash("ada"), user_hash("ödön"))
     assert all(before_s - 0.1 <= sample.at_s <= time.time() + 0.1 for sample in seen)
     assert all(0 <= sample.latency_ms < 20_000 for sample in seen)
     latest = open_rig.router.requests_since(cursor)[1]
@@ -349,3 +352,11 @@ def test_users_are_on_stable_soon_after_the_controller_is_killed(rig: Rig, tmp_p
     controller.wait(20)
     with pytest.raises(httpx.TransportError):
         httpx.get(url, trust_env=False)
+
+
+def test_an_empty_user_id_is_no_user(open_rig: Rig) -> None:
+    """All who are sent one would else share a slot, and a share of users would be any share of requests."""
+    open_rig.router.set_share(SLOTS - 1)
+    assert [open_rig.served_by(user) for user in ("", None)] == ["stable"] * 2
+    nobodies = [request for request in requests_of(open_rig, 3) if request.user_hash == "-"]
+    assert [request.assigned for request in nobodies] == ["stable"] * 2

@@ -1,4 +1,4 @@
-"""Authorizations on a Prefect server: a real server process, a real worker, the deployment of prefect.yaml."""
+"""Authorizations, nights and rollouts on a Prefect server: a real server, a real worker, what prefect.yaml deploys."""
 
 import json
 import os
@@ -23,6 +23,7 @@ from processes.ports import free_port
 from processes.supervised import Supervised, start, supervised, wait_until_ready
 from processes.wait import wait_for
 from tests.e2e.small_release import ROOT, environment, gonogo, make_release
+from tests.e2e.test_rollout import Site
 
 _PATIENCE_S = 180
 
@@ -272,3 +273,26 @@ def test_a_night_measures_again_what_is_fresh_and_fails_where_something_went_bad
     (release / "checks" / "test_shop.py").write_text("def test_shop():\n    assert False\n")
     bad = prefect.trigger(release, deployment="nightly", profile="quick")
     assert prefect.wait_for_state(bad, "NO-GO")["type"] == "FAILED"
+
+
+def test_runs_on_the_server_advance_a_rollout_and_end_as_rolled_back(prefect: Prefect, tmp_path: Path) -> None:
+    deployment = prefect.get("/deployments/name/rollout-tick/rollout-tick")
+    assert [(s["schedule"]["interval"], s["active"]) for s in deployment["schedules"]] == [(60.0, False)]
+    with ExitStack() as stack:
+        shop = Site(stack, tmp_path / "shop", "embedded", error_rate=0.06)
+        assert gonogo(shop.folder, "rollout", "start", "plan.yaml").returncode == 0
+        where = {"plan": str(shop.folder / "plan.yaml"), "home": str(shop.folder / ".gonogo")}
+
+        def run(keep_on_s: float) -> dict[str, Any]:
+            body = {"parameters": {**where, "keep_on_s": keep_on_s}}
+            made = prefect.post(f"/deployments/{deployment['id']}/create_flow_run", body)
+            return prefect.wait_for_state(str(made["id"]), "Completed", "Rolled back")
+
+        first = run(0)
+        assert (first["name"], first["message"]) == ("Completed", "stage canary has begun")
+        ended = next(state for state in (run(20) for _ in range(5)) if state["name"] != "Completed")
+        assert ended["type"] == "FAILED"
+        assert "error-rate" in ended["message"]
+        shop.tick("--for", "25s")  # until the evidence is signed, where the last run did not wait for it
+        status = shop.status()
+        assert (status["outcome"], status["share"], status["recorded"]) == ("rolled-back", 0.0, True)

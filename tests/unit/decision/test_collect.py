@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from decision.collect import LoadCollect, RolloutCollect, SoakCollect
+from decision.collect import LoadCollect, SoakCollect
+from decision.collect_rollout import RolloutCollect
 
 STEADY = {"kind": "load", "users": "users.py", "journey": "all", "rate": "60/s"}
 STAGED = {"kind": "load", "users": "users.py", "stages": [{"to": "60/s", "over": "10s"}, {"to": "0/s", "over": "5s"}]}

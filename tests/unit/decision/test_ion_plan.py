@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from decision.collect import is_lived
 from decision.plan_file import read_plan
 from decision.previous_report import PreviousReport
 
@@ -36,10 +37,20 @@ def test_every_content_line_of_the_source_report_is_accounted_for_exactly_once()
 
 def test_what_is_said_in_the_future_or_of_people_is_no_claim() -> None:
     dropped = {line for statement in ion_report().statements if statement.dropped for line in lines_of(statement.lines)}
-    assert {107, 108, 111, 121, 122, 133} <= dropped
+    assert {107, 108, 111, 133} <= dropped
+
+
+def test_what_only_production_can_show_gates_the_levels_after_it_and_no_rehearsal() -> None:
+    plan = read_plan(_PLAN).plan
+    lived = {name for name, collect in plan.collect.items() if is_lived(collect)}
+    assert {claim.id: claim.gates for claim in plan.claims if claim.needs in lived} == {
+        "canary-7d": ("ab-test", "full"),
+        "ab-14d": ("full",),
+        "ab-better": ("full",),
+    }
 
 
 def test_a_risk_whose_mitigation_nothing_measures_lowers_nothing() -> None:
     unproven = [risk for risk in read_plan(_PLAN).plan.risks if not risk.proven_by]
-    assert len(unproven) == 8
+    assert len(unproven) == 7
     assert {risk.inherent for risk in unproven} == {"HIGH"}

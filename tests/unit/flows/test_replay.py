@@ -28,10 +28,12 @@ from flows.replay import NOT_REPLAYED, OBSERVED, REPLAYS
 from loadtests import load, soak_folder, soak_result
 from loadtests.schedule import shape_text, staged
 from loadtests.windows import parse_windows
-from rollouts import drill, lived, router_drills
+from rollouts import ab_test, drill, lived, router_drills
+from rollouts.ab_rows import Rows
 from rollouts.auto_rollback import judge_auto_rollback
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.roll_back import RolledBack
+from rollouts.rules import Rules, decide_stage
 from rollouts.samples import RequestSample
 from rollouts.stage import Seen
 from rollouts.triggers import failures_in_a_row, window_of
@@ -146,6 +148,66 @@ def a_bad_rollout(folder: Path) -> Measurement:
     return rollout
 
 
+def one_stage(_: Path, *, ended_as: str = "show") -> Measurement:
+    """A stage of a rollout in production by itself, as it has shown or as an A/B test ended it."""
+    seen = routed(8000, share=0.5, seed=3)
+    window = window_of(seen[-200:], cpu=0.1, memory=0.1)
+    decided = Seen(seen, [window], failures_in_a_row(seen), 700_000.5, 1.0, True)
+    stage = Stage(name="canary", share=0.5, requests=1000, salt="a")
+    rules = Rules(SLO, 0.0, 0.001, 300.0)
+    by_test = {} if ended_as == "show" else {"ended_by": "A/B test: worse", "ended_as": ended_as}
+    one = lived.LivedStage(stage, decided, [], 9, rules=rules, lapsed_s=12.25, **by_test)  # type: ignore[arg-type]
+    material = lived.material_of(lived.Lived([one], 4, rules, None, "production", 77, alone=True))
+    why = by_test.get("ended_by") or decide_stage(decided, stage, rules).why
+    entries = [("promote", "earlier", "x"), (ended_as, "canary", why)]
+    lines = [json.dumps({"action": a, "stage": s, "detail": {"why": w}}) + "\n" for a, s, w in entries]
+    material[lived.JOURNAL] = "".join(lines).encode()
+    result = lived.rollout_of(material, "haproxy")
+    assert result.stage == "canary"
+    assert result.days == (700_000.5 - 12.25) / 86400
+    return measured(result, lived.measured(result), material, router="haproxy")
+
+
+def a_stage(folder: Path) -> Measurement:
+    made = one_stage(folder)
+    assert made.outcome == "passed"
+    return made
+
+
+def a_stage_taken_back(folder: Path) -> Measurement:
+    made = one_stage(folder, ended_as="roll-back")
+    assert made.outcome == "failed"
+    return made
+
+
+def an_ab_test(_: Path) -> Measurement:
+    users = np.arange(3000)
+    arms = np.where(users % 2, "canary", "stable").astype(object)
+    won = (users * 7919 % 100 < np.where(users % 2, 55, 40)).astype(float)
+    won[::50] = np.nan
+    before = users * 31 % 17 / 4
+    rows = Rows(
+        np.array([f"{user:x}" for user in users], dtype=object),
+        arms,
+        {"won": won, "minutes": before + users % 2 + users * 17 % 7, "before": before},
+        {"country": np.where(users % 3, "NO", "SE").astype(object)},
+    )
+    test = {
+        "stage": "ab-test",
+        "share": 0.5,
+        "metrics": {
+            "won": {"type": "proportion", "baseline": 0.4, "minimum_effect": {"absolute": 0.03, "relative": None}},
+            "minutes": {"type": "mean", "role": "guardrail", "margin": "10%", "covariate": "before"},
+        },
+        "analysis": {"segments": ["country"]},
+        "planned_units": 2000,
+        "days": 14.0625,
+    }
+    material = {ab_test.OUTCOMES: ab_test.kept(rows), ab_test.TEST: json.dumps(test).encode()}
+    result, _ = ab_test.test_of(material)
+    return measured(result, ab_test.outcome_of(result), material)
+
+
 def an_auto_rollback(folder: Path) -> Measurement:
     return judge_auto_rollback(a_bad_rollout(folder), {"FAULT": "x"})
 
@@ -162,7 +224,7 @@ def a_rollback(_: Path) -> Measurement:
 
 def a_lease_lapse(_: Path) -> Measurement:
     phases = {"exposed": routed(200, share=0.5, seed=1), "unwatched": routed(200, share=0.5, seed=2)}
-    phases["unwatched"] += [replace(r, at_s=r.at_s + 5) for r in routed(100, share=0.0, seed=3)]
+    phases["unwatched"] += [replace(r, at_s=r.at_s + 5, backend="stable") for r in routed(100, share=0.5, seed=3)]
     raw = {"requests.parquet": keep_requests(phases), "times.json": json.dumps({"killed_at_s": 0.1}).encode()}
     result = router_drills.lease_lapse_of(raw)
     assert result.recovery_ms is not None
@@ -262,6 +324,9 @@ KINDS: dict[str, Callable[[Path], Measurement]] = {
     "soak": a_soak,
     "rollout": a_good_rollout,
     "rollout, rolled back": a_bad_rollout,
+    "rollout, one stage": a_stage,
+    "rollout, one stage taken back": a_stage_taken_back,
+    "ab-test": an_ab_test,
     "auto-rollback drill": an_auto_rollback,
     "rollback drill": a_rollback,
     "lease-lapse drill": a_lease_lapse,

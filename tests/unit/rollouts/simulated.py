@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from decision.ab_metrics import Outcomes
 from decision.objectives import Slo, Stage
 from decision.rollout_spec import RolloutSpec
 from decision.schedule import Schedule
+from evidence.measurement import Measurement
+from evidence.results import Result
 from processes.resources import Resources
 from rollouts.assignment import is_exposed, salt_key, user_hash
+from rollouts.counters import Reading
 from rollouts.journal import Draft, Journal
 from rollouts.observation import Observation
 from rollouts.running_router import Routing
@@ -77,6 +81,30 @@ def used(rss_bytes: float, cpu_s: float) -> Resources:
 
 
 @dataclass
+class SimulatedEvidence:
+    """Signs into a list. ``wanted`` are the stages whose evidence the plan asks for; ``csv`` gives the outcomes."""
+
+    wanted: set[str] = field(default_factory=set)
+    csv: Callable[[], bytes] = lambda: b""
+    kept: list[Measurement] = field(default_factory=list)
+    read: int = 0
+
+    def asks_for(self, stage: Stage) -> bool:
+        return stage.name in self.wanted
+
+    def signed(self, kind: str, entry: int) -> Result | None:
+        return next((m.result for m in self.kept if (m.kind, m.parameters["entry"]) == (kind, entry)), None)
+
+    def sign(self, stage: Stage, kind: str, measurement: Measurement) -> None:
+        assert measurement.kind == kind
+        self.kept.append(measurement)
+
+    def outcomes(self, outcomes: Outcomes, timeout_s: float) -> bytes:
+        self.read += 1
+        return self.csv()
+
+
+@dataclass
 class Simulation:
     """A rollout whose every part is real but time, router and users."""
 
@@ -88,6 +116,9 @@ class Simulation:
     lease_s: float = 3600.0
     slo: Slo = field(default_factory=lambda: dict(SLO))
     resources: Callable[[float], Resources | None] = lambda at_s: used(100e6, 0.1 * at_s)
+    evidence: Any = field(default_factory=SimulatedEvidence)
+    asks: Callable[[Stage], str | None] | None = None
+    counters: Callable[[], Reading] | None = None
 
     def __post_init__(self) -> None:
         self.router: Any = SimulatedRouter(lambda: self.at)
@@ -108,9 +139,11 @@ class Simulation:
             spec=self.spec,
             schedule=self.schedule,
             slo=self.slo,
-            lacks=lambda stage: self.lacking.get(stage.name),
+            lacks=self.asks or (lambda stage: self.lacking.get(stage.name)),
             resources=lambda: self.resources(self.at.timestamp()),
+            evidence=self.evidence,
             now=lambda: self.at,
+            counters=self.counters,
         )
 
     @property
@@ -134,4 +167,4 @@ class Simulation:
 
 def spec_of(stages: list[dict[str, Any]] | None = None, **more: Any) -> RolloutSpec:
     parsed = tuple(Stage.model_validate(stage) for stage in (stages or STAGES))
-    return RolloutSpec.model_validate({"stages": parsed, **more})
+    return RolloutSpec.model_validate({"stages": parsed, "memory_limit": "512MB", **more})

@@ -32,7 +32,7 @@ def through(simulation, *, until, minutes=60):
 
 
 def material(simulation):
-    measured = measurement_of(simulation.rollout, "r", {})
+    measured = measurement_of(simulation.rollout)
     attachments = {a.name: a.content for a in measured.attachments}
     assert rollout_of(attachments, "embedded") == measured.result
     return measured
