@@ -8,25 +8,24 @@ sides and writes one line per request to standard output. It obeys commands on a
 
 import asyncio
 import json
-import logging
 import math
 import os
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from rollouts.assignment import SLOTS, USER_HEADER, is_exposed, user_hash
-from rollouts.exchange import Exchange, Version, own_answer
-from rollouts.http_messages import MAX_HEAD_BYTES, Head, MalformedMessage, read_head
+from rollouts.exchange import CLIENT_SILENCE_S, Exchange, linger, own_answer
+from rollouts.http_messages import MalformedMessage, Request, read_head, request_of
 from rollouts.lease import CHECK_EVERY_S, CHECK_TIMEOUT_S
-from rollouts.request_log import format_line
+from rollouts.listening import most_connections, serve_connections
+from rollouts.request_log import LogWriter, format_line
 from rollouts.samples import Arm
+from rollouts.version_connections import Version
 
 _BACKLOG = 512
-_NEXT_HEAD_WITHIN_S = 60.0
-"""How long a user's connection may be idle, and how long the head of a request may take; half-open ones end thus."""
 _USER_FIELD = USER_HEADER.lower().encode()
 
 
@@ -53,55 +52,44 @@ class _Proxy:
     canary_up: bool = False
     lease_until_s: float = math.inf
     """On the monotonic clock; infinite where the lease is asked for elsewhere."""
-    log_is_torn: bool = False
-    log_fails: bool = False
+    log: LogWriter = field(default_factory=lambda: LogWriter(sys.stdout.fileno()))
 
     async def serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one client connection until it ends."""
-        # asyncio does so for the sockets that it opens itself; a listener that was handed over has no protocol number.
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            while (head := await _next_head(reader)) is not None:
-                if not await self._serve_request(head, reader, writer):
+            while (request := await _next_request(reader)) is not None:
+                if not await self._serve_request(request, reader, writer):
                     break
         except MalformedMessage as error:
             writer.write(own_answer(400, "Bad Request", str(error)))
-        except (ConnectionError, TimeoutError):
+            await linger(reader, writer)
+        except OSError:
             return  # the client is gone, or silent: nobody is left to be told
         finally:
-            writer.close()
+            await _close(writer)
 
-    async def _serve_request(self, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Pass one request on and log it; returns whether the client's connection can be used again.
-
-        Raises MalformedMessage for a request that cannot be passed on. That is not logged: it reached no version.
-        """
+    async def _serve_request(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Pass one request on and log it; returns whether the client's connection can be used again."""
         started_at_s, started_s = time.time(), time.perf_counter()
-        users = head.all(_USER_FIELD)
+        users = request.head.all(_USER_FIELD)
         user = users[-1].decode("latin-1") or None if users else None
         known_as = user_hash(users[-1] if user else None)
         assigned: Arm = "canary" if is_exposed(user, self.salt_key, self.slots) else "stable"
         holds = self.canary_up and time.monotonic() < self.lease_until_s
         version = self.canary if assigned == "canary" and holds else self.stable
-        exchange = Exchange(version, head, reader, writer)
+        exchange = Exchange(version, request, reader, writer)
         try:
-            return await exchange.run()
+            again = await exchange.run()
         finally:
-            latency_ms = (time.perf_counter() - started_s) * 1000
-            line = format_line(started_at_s, latency_ms, exchange.status, version.arm, assigned, known_as)
-            self._write_log(line)
-
-    def _write_log(self, line: bytes) -> None:
-        """Append to the request log. A full disk costs the line and not the user's request: the silence is judged."""
-        text = b"\n" + line if self.log_is_torn else line
-        try:
-            self.log_is_torn = os.write(1, text) < len(text)
-        except OSError as error:
-            if not self.log_fails:
-                logging.getLogger(__name__).error("the request log cannot be written: %s", error)
-            self.log_fails = True
-        else:
-            self.log_fails = False
+            latency_ms = ((exchange.switched_s or time.perf_counter()) - started_s) * 1000
+            if exchange.reached:
+                status = exchange.status
+                self.log.write(format_line(started_at_s, latency_ms, status, version.arm, assigned, known_as))
+        if exchange.unread:
+            await linger(reader, writer)
+        return again
 
     async def obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry out the commands of one control connection."""
@@ -136,14 +124,26 @@ class _Proxy:
             check = _answers_200(address.port or 80, address.path) if url else _listens(self.canary)
             try:
                 self.canary_up = await asyncio.wait_for(check, CHECK_TIMEOUT_S)
-            except (OSError, TimeoutError):
+            except (OSError, ValueError):  # ValueError: somebody else is there, and says no end of nonsense
                 self.canary_up = False
             await asyncio.sleep(max(0.0, CHECK_EVERY_S - (time.monotonic() - asked_s)))
 
 
-async def _next_head(reader: asyncio.StreamReader) -> Head | None:
-    async with asyncio.timeout(_NEXT_HEAD_WITHIN_S):
-        return await read_head(reader)
+async def _next_request(reader: asyncio.StreamReader) -> Request | None:
+    """None at the end of the connection. Raises MalformedMessage, and TimeoutError when no whole head comes."""
+    async with asyncio.timeout(CLIENT_SILENCE_S):
+        head = await read_head(reader)
+    return None if head is None else request_of(head)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a client's connection, by force when it does not take what is left for it."""
+    writer.close()
+    try:
+        async with asyncio.timeout(CLIENT_SILENCE_S):
+            await writer.wait_closed()
+    except OSError:
+        writer.transport.abort()
 
 
 async def _answers_200(port: int, path: str) -> bool:
@@ -177,10 +177,10 @@ async def _run(settings: Settings) -> None:
         if settings.listener is None
         else socket.socket(fileno=settings.listener)
     )
-    users = await asyncio.start_server(proxy.serve_client, sock=listener, limit=MAX_HEAD_BYTES, backlog=_BACKLOG)
+    users = asyncio.create_task(serve_connections(listener, proxy.serve_client, most_connections()))
     control = await asyncio.start_unix_server(proxy.obey, settings.control)  # last: its file says that we are ready
-    async with users, control:
-        await proxy.watch_lease(settings.lease_url)
+    async with control:
+        await asyncio.gather(users, proxy.watch_lease(settings.lease_url))
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ global
     noreuseport
     set-var proc.canary_slots int(0)
     set-var proc.salt str({salt_key})
+    set-var proc.lease_from_ms int(0)
     set-var proc.lease_until_ms int(0)
 defaults
     mode http
@@ -24,6 +25,7 @@ defaults
     timeout client 60s
     timeout http-request 60s
     timeout server 10s
+    timeout tunnel 1h
     timeout check {check_timeout_ms}ms
     retries 0
     option dontlognull
@@ -31,7 +33,8 @@ frontend users
     bind {listen}
     monitor-uri {ready}
     log global
-    log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)] %ts"
+    log-format "gonogo %Ts.%ms %Th %Ti %Ta %ST %b %[var(txn.arm)] %[var(txn.user_hash)] %ts %Tr"
+    http-request deny deny_status 400 if METH_CONNECT
     acl has_user req.fhdr({header}) -m len gt 0
     http-request set-var(txn.user) req.fhdr({header})
     http-request set-var(txn.user_hash) var(txn.user),sha1,bytes(0,8),hex,lower if has_user
@@ -40,6 +43,7 @@ frontend users
     http-request set-var(txn.arm) str(stable)
     http-request set-var(txn.arm) str(canary) if {{ var(txn.slot),sub(proc.canary_slots) lt 0 }}
     http-request set-var(txn.now_ms) date(0,ms)
+    http-request set-var(proc.lease_until_ms) int(0) if {{ var(txn.now_ms),sub(proc.lease_from_ms) lt 0 }}
     use_backend canary if {{ var(txn.arm) -m str canary }} {{ nbsrv(canary) gt 0 }}{holds}
     default_backend stable
 backend stable
@@ -65,7 +69,11 @@ def checked_lease(port: int) -> LeaseRule:
 
 
 KEPT_LEASE = LeaseRule(" { var(txn.now_ms),sub(proc.lease_until_ms) lt 0 }", "option tcp-check", "")
-"""The lease is a time in HAProxy's own variable: it lapses by itself, and nothing else need run for that."""
+"""The lease is a time in HAProxy's own variables: it lapses by itself, and nothing else need run for that.
+
+The only clock that a condition may ask is the wall clock. When that is set back to before the lease's beginning, the
+lease ends for good, at the next request: it would otherwise be as much longer.
+"""
 
 
 def haproxy_config(*, listen: str, stable: str, canary: str, admin: Path, salt_key: str, lease: LeaseRule) -> str:

@@ -1,7 +1,7 @@
 """HTTP/1.1 messages as a proxy passes them on: heads are read and rewritten, bodies are copied as they come.
 
-Connections to a version are shared by users, so whatever the version could read as the end of a message, or as the
-start of another one, is refused here: what is passed on has one reading (RFC 9112, sections 2.2, 5, 6.3, 7.1 and 11.2).
+What two readers could take for two different messages is refused (RFC 9112, section 11.2: request smuggling). Whatever
+is passed on is written anew from what was understood, never copied: lines end with CRLF, sizes of chunks are plain.
 """
 
 import asyncio
@@ -10,21 +10,24 @@ from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 64 * 1024
 _PIECE_BYTES = 64 * 1024
-_STALLED_S = 60.0
-"""How long the reader of a copy may take nothing."""
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_ALWAYS_PASSED_ON = _FRAMING | {b"host"}
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"expect"})
-_ALWAYS_PASSED_ON = frozenset({b"content-length", b"transfer-encoding", b"host"})
-"""Also where a Connection field names them: without its length a body would be the next request."""
-
-_NAME, _VALUE = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", rb"[^\x00-\x08\x0a-\x1f\x7f]*"
-_FIELD = re.compile(b"(" + _NAME + b"):(" + _VALUE + b")")
-_START = re.compile(rb"[^\x00-\x1f\x7f]+")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_START = re.compile(rb"[\t\x20-\x7e\x80-\xff]+")
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") [\x21-\x7e\x80-\xff]+ HTTP/1\.([01])")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;" + _VALUE + rb")?")
 
 
 class MalformedMessage(Exception):
     """A message whose end cannot be told for certain; it is never passed on."""
+
+
+class NotTaken(Exception):
+    """The other side took nothing for too long."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,83 @@ class Head:
 
     def is_chunked(self) -> bool:
         """Whether the body is chunked. Raises MalformedMessage for any other transfer coding."""
-        codings = [coding.lower() for coding in self.all(b"transfer-encoding")]
-        if codings and codings != [b"chunked"]:
+        codings = self.all(b"transfer-encoding")
+        if codings and [coding.lower() for coding in codings] != [b"chunked"]:
             raise MalformedMessage("unknown transfer coding")
         return bool(codings)
 
-    def forwarded(self, *, close: bool) -> bytes:
-        """The head for the next hop, without the fields that concern this connection alone."""
-        dropped = (_HOP_BY_HOP | self.tokens(b"connection")) - _ALWAYS_PASSED_ON
-        kept = [name + b": " + value for name, value in self.fields if name not in dropped]
-        return b"\r\n".join([self.start, *kept, b"connection: " + (b"close" if close else b"keep-alive"), b"", b""])
+    def forwarded(self, connection: bytes) -> bytes:
+        """The head for the next hop, without the fields that concern this connection alone, of which the next hop is
+        told ``connection``: ``close``, ``keep-alive`` or ``upgrade``.
+
+        A Connection field names others of these; what says where the body ends is none of them, whatever it names.
+        """
+        dropped = _HOP_BY_HOP | (self.tokens(b"connection") - _ALWAYS_PASSED_ON)
+        if connection == b"upgrade":
+            dropped -= {b"upgrade"}
+        kept = [name + b": " + value for name, value in self.fields if name not in dropped | {b"content-length"}]
+        kept += [b"content-length: " + value for value in set(self.all(b"content-length"))]
+        return b"\r\n".join([self.start, *kept, b"connection: " + connection, b"", b""])
 
     def interim(self) -> bytes:
         """The head of an answer before the answer (1xx), which leaves the connection as it is."""
         kept = [name + b": " + value for name, value in self.fields if name not in _HOP_BY_HOP]
         return b"\r\n".join([self.start, *kept, b"", b""])
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request whose head was understood. ``length`` is that of its body: 0 without one, None when it is chunked."""
+
+    head: Head
+    method: bytes
+    is_http_1_1: bool
+    length: int | None
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the client may send another one on the same connection."""
+        return self.is_http_1_1 and b"close" not in self.head.tokens(b"connection")
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether the client asks for another protocol on this connection, such as WebSocket."""
+        asked = b"upgrade" in self.head.tokens(b"connection") and bool(self.head.all(b"upgrade"))
+        return asked and self.is_http_1_1 and self.length == 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer whose head was understood. ``length`` as stated; None and not ``chunked``: until the end."""
+
+    head: Head
+    status: int
+    length: int | None
+    chunked: bool
+    keeps_alive: bool
+
+
+def request_of(head: Head) -> Request:
+    """Raises MalformedMessage."""
+    line = _REQUEST_LINE.fullmatch(head.start)
+    if line is None:
+        raise MalformedMessage("the request line is wrong")
+    if line[1] == b"CONNECT":
+        raise MalformedMessage("this is no proxy to anywhere")
+    is_http_1_1, length, chunked = line[2] == b"1", head.content_length(), head.is_chunked()
+    if chunked and not is_http_1_1:
+        raise MalformedMessage("HTTP/1.0 knows no transfer coding")
+    return Request(head, line[1], is_http_1_1, None if chunked else length or 0)
+
+
+def answer_of(head: Head) -> Answer:
+    """Raises MalformedMessage."""
+    line = _STATUS_LINE.fullmatch(head.start)
+    if line is None:
+        raise MalformedMessage("the answer has no status")
+    said = head.tokens(b"connection")
+    keeps_alive = b"close" not in said and (line[1] == b"1" or b"keep-alive" in said)
+    return Answer(head, int(line[2]), head.content_length(), head.is_chunked(), keeps_alive)
 
 
 async def read_head(reader: asyncio.StreamReader) -> Head | None:
@@ -88,81 +153,94 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
     start, *lines = text.split(b"\r\n")
     if not _START.fullmatch(start):
         raise MalformedMessage("the first line is wrong")
-    fields = []
-    for line in lines:
-        field = _FIELD.fullmatch(line)
-        if field is None:
-            raise MalformedMessage("a header line is wrong")
-        fields.append((field[1].lower(), field[2].strip(b" \t")))
-    return Head(start, tuple(fields))
+    return Head(start, tuple(_field(line) for line in lines))
 
 
-async def copy_bytes(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int, *, silence_s: float
-) -> None:
-    """Copy exactly ``count`` bytes. Raises MalformedMessage when the stream ends before, TimeoutError when nothing
-    comes for ``silence_s``, ConnectionAbortedError when the other side takes nothing for a minute.
-    """
-    while count:
-        piece = await _piece(reader, min(count, _PIECE_BYTES), silence_s)
-        if not piece:
-            raise MalformedMessage("the body is cut off")
-        count -= len(piece)
-        writer.write(piece)
-        await taken(writer)
-
-
-async def copy_chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, silence_s: float) -> None:
-    """Copy a chunked body with its trailers. Raises as ``copy_bytes``."""
+async def drained(writer: asyncio.StreamWriter, silence_s: float) -> None:
+    """Wait until there is room to write on. Raises NotTaken when the other side takes nothing for ``silence_s``."""
+    left = writer.transport.get_write_buffer_size()
     while True:
-        line = await _line(reader, silence_s)
-        chunk = _CHUNK.fullmatch(line)
-        if chunk is None:
-            raise MalformedMessage("a chunk has no size")
-        writer.write(line + b"\r\n")
-        size = int(chunk[1], 16)
-        if size == 0:
-            break
-        await copy_bytes(reader, writer, size, silence_s=silence_s)
-        if await _line(reader, silence_s):
-            raise MalformedMessage("a chunk does not end with its line")
-        writer.write(b"\r\n")
-    while line := await _line(reader, silence_s):
-        if not _FIELD.fullmatch(line):
-            raise MalformedMessage("a trailer is wrong")
-        writer.write(line + b"\r\n")
-    writer.write(b"\r\n")
-    await taken(writer)
+        try:
+            async with asyncio.timeout(silence_s):
+                return await writer.drain()
+        except TimeoutError as error:
+            now = writer.transport.get_write_buffer_size()
+            if now >= left:
+                raise NotTaken from error
+            left = now
 
 
-async def copy_until_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, silence_s: float) -> None:
-    """Copy all that comes until the stream ends. Raises TimeoutError and ConnectionAbortedError as ``copy_bytes``."""
-    while piece := await _piece(reader, _PIECE_BYTES, silence_s):
-        writer.write(piece)
-        await taken(writer)
+@dataclass(frozen=True)
+class Copy:
+    """From one side of an exchange to the other, which may be silent, or take nothing, for so many seconds.
+
+    Its methods raise MalformedMessage when the source breaks off or says nonsense, TimeoutError when it is silent, and
+    NotTaken when the other side takes nothing.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    silence_s: float
+    not_taken_s: float
+
+    async def counted(self, count: int) -> None:
+        """Copy exactly ``count`` bytes."""
+        while count:
+            piece = await self._read(min(count, _PIECE_BYTES))
+            if not piece:
+                raise MalformedMessage("the body is cut off")
+            count -= len(piece)
+            await self._write(piece)
+
+    async def chunks(self) -> None:
+        """Copy a chunked body with its trailers; extensions of chunks mean nothing to the next hop."""
+        while True:
+            line = _CHUNK_LINE.fullmatch(await self._line())
+            if line is None:
+                raise MalformedMessage("a chunk has no size")
+            size = int(line[1], 16)
+            self.writer.write(b"%x\r\n" % size)
+            if size == 0:
+                return await self._trailers()
+            await self.counted(size)
+            if await self._line() != b"\r\n":
+                raise MalformedMessage("a chunk is longer than it says")
+            await self._write(b"\r\n")
+
+    async def until_end(self) -> None:
+        """Copy all that comes until the stream ends."""
+        while piece := await self._read(_PIECE_BYTES):
+            await self._write(piece)
+
+    async def _trailers(self) -> None:
+        read = 0
+        while (line := await self._line()) != b"\r\n":
+            name, value = _field(line[:-2])
+            read += len(line)
+            if read > MAX_HEAD_BYTES:
+                raise MalformedMessage("the trailers are too long")
+            if name not in _FRAMING:
+                self.writer.write(name + b": " + value + b"\r\n")
+        await self._write(b"\r\n")
+
+    async def _read(self, at_most: int) -> bytes:
+        async with asyncio.timeout(self.silence_s):
+            return await self.reader.read(at_most)
+
+    async def _line(self) -> bytes:
+        try:
+            async with asyncio.timeout(self.silence_s):
+                return await self.reader.readuntil(b"\r\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise MalformedMessage("the body is cut off") from error
+
+    async def _write(self, piece: bytes) -> None:
+        self.writer.write(piece)
+        await drained(self.writer, self.not_taken_s)
 
 
-async def taken(writer: asyncio.StreamWriter) -> None:
-    """Wait until the other side has taken most of what was written. Raises ConnectionAbortedError after a minute."""
-    try:
-        async with asyncio.timeout(_STALLED_S):
-            await writer.drain()
-    except TimeoutError as error:
-        writer.transport.abort()  # an ordinary end would wait for it to be taken
-        raise ConnectionAbortedError("the other side takes nothing") from error
-
-
-async def _piece(reader: asyncio.StreamReader, at_most: int, silence_s: float) -> bytes:
-    # Not wait_for: up to Python 3.11 it goes on when it is cancelled just as something comes, and so would a body whose
-    # answer is there already (https://github.com/python/cpython/issues/86296).
-    async with asyncio.timeout(silence_s):
-        return await reader.read(at_most)
-
-
-async def _line(reader: asyncio.StreamReader, silence_s: float) -> bytes:
-    """One line of a chunked body, without its end."""
-    try:
-        async with asyncio.timeout(silence_s):
-            return (await reader.readuntil(b"\r\n"))[:-2]
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise MalformedMessage("the body is cut off") from error
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    field = _FIELD.fullmatch(line)
+    if field is None:
+        raise MalformedMessage("a header line is wrong")
+    return field[1].lower(), field[2].rstrip(b" \t")

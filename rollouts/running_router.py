@@ -80,8 +80,10 @@ class RunningHaproxy:
         self.admin.set("canary_slots", f"int({slots})")
 
     def renew_lease(self, seconds: float) -> None:
-        """See ``RunningRouter``."""
-        self.admin.set("lease_until_ms", f"int({round((time.time() + seconds) * 1000)})")
+        """See ``RunningRouter``. A clock that is set back by less than ``seconds`` does not end the lease."""
+        now_s = time.time()
+        self.admin.set("lease_from_ms", f"int({round((now_s - seconds) * 1000)})")
+        self.admin.set("lease_until_ms", f"int({round((now_s + seconds) * 1000)})")
 
     def end_of_log(self) -> int:
         """See ``RunningRouter``."""

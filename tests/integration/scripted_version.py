@@ -55,6 +55,7 @@ def scripted_version(script: Script) -> Iterator[str]:
         daemon_threads = True
         block_on_close = False
         allow_reuse_address = True
+        request_queue_size = 200
 
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

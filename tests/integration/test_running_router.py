@@ -19,7 +19,7 @@ from processes.wait import wait_for
 from rollouts.exclusive import AnotherAtWork, only_one_at
 from rollouts.haproxy_router import find_haproxy
 from rollouts.open_running import open_running
-from rollouts.running_router import RunningRouter
+from rollouts.running_router import RunningHaproxy, RunningRouter
 from rollouts.samples import RequestSample
 
 PROCESSES = Path(__file__).with_name("rollout_processes.py")
@@ -109,6 +109,26 @@ def test_a_dead_candidate_is_left_by_itself(running: Running) -> None:
     running.candidate.stop()
     wait_for(lambda: time.time() > died_s + 2.5, what="the router's check", timeout_s=20)
     assert max(request.at_s for request in running.canary()) - died_s < 2
+
+
+@pytest.mark.skipif(find_haproxy() is None, reason="HAProxy is not installed on this machine")
+def test_a_wall_clock_that_is_set_back_ends_haproxy_s_lease_for_good(tmp_path: Path) -> None:
+    """Nobody sets this machine's clock: the lease is moved as far into the future instead, which is the same."""
+    with ExitStack() as stack:
+        running = Running(stack, tmp_path, "haproxy")
+        router = running.router
+        assert isinstance(router, RunningHaproxy)
+        router.set_share(5000, "salt")
+        router.renew_lease(3600)
+        wait_for(lambda: bool(running.canary()), what="canary requests", timeout_s=20)
+        begins_s = time.time() + 1.5
+        router.admin.set("lease_from_ms", f"int({round(begins_s * 1000)})")
+        set_back_s = time.time()
+        wait_for(lambda: time.time() > begins_s + 1, what="the lease's beginning", timeout_s=20)
+        assert max(request.at_s for request in running.canary()) < set_back_s + 0.05
+        assert router.read().lease_left_s == 0
+        router.renew_lease(3600)
+        wait_for(lambda: running.canary()[-1].at_s > begins_s + 1, what="canary requests again", timeout_s=20)
 
 
 def test_only_its_owner_may_tell_the_router_anything(running: Running) -> None:
