@@ -32,8 +32,15 @@ class Objective(BaseModel):
     at_least_requests: int = 0
     worse_than_stable_by: MarginField | None = None
 
+    @property
+    def limits(self) -> bool:
+        """Whether anything rolls back by it."""
+        return (self.roll_back_above, self.roll_back_below, self.roll_back_at_once_above) != (None, None, None)
+
 
 Slo = dict[ObjectiveName, Objective]
+UNCOUNTED: tuple[ObjectiveName, ...] = ("latency-mean", "availability", "consecutive-failures")
+"""What the counters of both versions do not tell: they know neither the order of requests nor those they never saw."""
 
 
 class Stage(BaseModel):

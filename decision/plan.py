@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from decision.collect import Collect
 from decision.criteria import Criterion, problems_of
 from decision.levels import LEVELS, Level
-from decision.objectives import Slo
+from decision.objectives import UNCOUNTED, Slo
 from decision.previous_report import PreviousReport
 from decision.quantities import DurationS
 from decision.rollout_spec import RolloutSpec, parse_time_of_day
@@ -217,6 +217,7 @@ def _broken_references(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _wrong_claim_references(plan)
     yield from _wrong_people(plan)
     yield from _wrong_rollout(plan)
+    yield from _what_nobody_can_tell(plan)
     yield from _unlimited_loads(plan)
     for level in LEVELS:
         if not any(level in claim.gates for claim in plan.claims):
@@ -302,6 +303,25 @@ def _wrong_rollout(plan: Plan) -> Iterator[tuple[Place, str]]:
                 ("rollout", "windows", "reviews", index),
                 f"{expected}, or a time of day such as 08:00, not {review!r}",
             )
+
+
+def _what_nobody_can_tell(plan: Plan) -> Iterator[tuple[Place, str]]:
+    """Limits that the rollout could never hold against anything."""
+    rollout, memory = plan.rollout, plan.slo.get("memory")
+    if memory is not None and memory.limits and rollout.memory_limit is None:
+        yield ("slo", "memory"), "a share of what? expected rollout.memory_limit: the bytes that the candidate may use"
+    if rollout.counters is None:
+        return
+    latency = plan.slo.get("latency-p95")
+    if latency is None or latency.promote_at_most is None:
+        yield (
+            ("rollout", "judge"),
+            "counters tell no latencies, only how many requests were slower than a limit: expected latency-p95 with "
+            "promote_at_most in slo",
+        )
+    for name in UNCOUNTED:
+        if (objective := plan.slo.get(name)) is not None and objective.limits:
+            yield ("slo", name), f"the counters that rollout.judge looks at do not tell {name}: take its limits out"
 
 
 def _wrong_signers(plan: Plan, place: Place, roles: Sequence[str]) -> Iterator[tuple[Place, str]]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from decision.objectives import Stage
-from decision.quantities import DurationS, Share
+from decision.quantities import DurationS, Margin, MarginField, Number, Share
 from decision.schedule import aware
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -144,7 +144,7 @@ class GatewayRouter(_Part):
     rule: int = Field(default=0, ge=0)
     stable: KubernetesName
     candidate: KubernetesName
-    request_log: Path
+    request_log: Path | None = None
     lease: LeaseS = 30.0
     server: str | None = Field(default=None, pattern=r"^(https://|http://127\.0\.0\.1:)[^/]+$")
     token_file: Path | None = None
@@ -158,11 +158,79 @@ class GatewayRouter(_Part):
         return self
 
 
+class PlanMetric(_Part):
+    """A metric of the plan's own: which share of the events of counter ``of`` is counted by ``bad``, too.
+
+    Both are names in the metrics of each version. Beside stable, the candidate's may be worse by so much; alone, it is
+    held against ``roll_back_above``.
+    """
+
+    bad: str
+    of: str
+    worse_than_stable_by: MarginField = Margin(absolute=0.005, relative=None)
+    roll_back_above: Share | None = None
+
+    @field_validator("bad", "of")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", name):
+            raise ValueError("expected the name of a counter such as checkouts_failed_total")
+        return name
+
+    @model_validator(mode="after")
+    def _counts_two_things(self) -> "PlanMetric":
+        if self.bad == self.of:
+            raise ValueError("bad and of are the same counter")
+        return self
+
+
+MetricName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+_JUDGED = ("error-rate", "rejection-rate", "latency-p95")
+
+
+class JudgeLog(_Part):
+    """The judge looks at every request of the router's log."""
+
+    source: Literal["request-log"] = Field(default="request-log", alias="from")
+
+
+class _JudgeCounters(_Part):
+    """What the judge may look at besides the counters of requests."""
+
+    metrics: dict[MetricName, PlanMetric] = Field(default_factory=dict)
+
+    @field_validator("metrics")
+    @classmethod
+    def _has_names_of_its_own(cls, metrics: dict[str, PlanMetric]) -> dict[str, PlanMetric]:
+        if taken := sorted(metrics.keys() & set(_JUDGED)):
+            raise ValueError(f"{taken[0]} is judged by its own name already")
+        return metrics
+
+
+class JudgeMetrics(_JudgeCounters):
+    """The judge looks at counters that each version has at its URL, in Prometheus' text format."""
+
+    source: Literal["metrics"] = Field(alias="from")
+    stable: str = Field(pattern=r"^https?://[^@]+$")
+    candidate: str = Field(pattern=r"^https?://[^@]+$")
+
+
+class JudgePrometheus(_JudgeCounters):
+    """The judge looks at counters in a Prometheus server: of ``job``, by the values of the label ``target``."""
+
+    source: Literal["prometheus"] = Field(alias="from")
+    url: str = Field(pattern=r"^https?://[^@]+$")
+    job: str = Field(pattern=r'^[^"\\]+$')
+    stable: str = Field(pattern=r'^[^"\\]+$')
+    candidate: str = Field(pattern=r'^[^"\\]+$')
+
+
 class RolloutSpec(_Part):
     """How the release is carried out. ``false_rollback_budget`` holds for the whole rollout.
 
     ``silence`` without a request freezes it; ``watch`` is how long the candidate is watched at 100 % before the
-    rollout is complete.
+    rollout is complete. ``judge`` says where the judge looks, ``memory_limit`` of how many bytes the candidate's memory
+    is a share.
     """
 
     false_rollback_budget: Share = 0.01
@@ -171,6 +239,23 @@ class RolloutSpec(_Part):
     silence: DurationS = 300.0
     watch: DurationS = 86400.0
     router: Annotated[RunningRouter | GatewayRouter, Field(discriminator="kind")] | None = None
+    memory_limit: Annotated[Number, Field(gt=0)] | None = None
+    judge: Annotated[JudgeLog | JudgeMetrics | JudgePrometheus, Field(discriminator="source")] = JudgeLog()
+
+    @property
+    def counters(self) -> JudgeMetrics | JudgePrometheus | None:
+        """The counters that the judge looks at; None when it looks at the request log."""
+        return None if isinstance(self.judge, JudgeLog) else self.judge
+
+    @property
+    def plan_metrics(self) -> dict[str, PlanMetric]:
+        """The metrics of the plan's own."""
+        return {} if self.counters is None else self.counters.metrics
+
+    @property
+    def judged_metrics(self) -> int:
+        """How many metrics are judged, and share the false-rollback budget."""
+        return len(_JUDGED) + len(self.plan_metrics)
 
     @field_validator("stages")
     @classmethod
@@ -188,4 +273,8 @@ class RolloutSpec(_Part):
     def _tests_users_who_keep_their_version(self) -> "RolloutSpec":
         if isinstance(self.router, GatewayRouter) and any(stage.metrics for stage in self.stages):
             raise ValueError("a stage with metrics is an A/B test of users, and a gateway-api router splits requests")
+        if self.counters is not None and any(stage.metrics for stage in self.stages):
+            raise ValueError("a stage with metrics is an A/B test of users, and counters (judge) tell no users")
+        if isinstance(self.router, GatewayRouter) and (self.router.request_log is None) != (self.counters is not None):
+            raise ValueError("a gateway-api router needs either a request_log or a judge that looks at counters")
         return self

@@ -237,7 +237,7 @@ class RolloutResult(Result):
     stages_completed: Count
     canary_requests: Count = Field(json_schema_extra=_AMOUNT)
     canary_errors: Count
-    users_exposed: Count
+    users_exposed: Count | None = Field(description="None where counters were judged, which tell no users")
     requests_to_harm: int | None = Field(
         description="canary requests from the start of the rollout until harm was shown"
     )

@@ -1,68 +1,139 @@
 """Counters of both arms, from the targets' own metrics or from a Prometheus server that scrapes them.
 
-Read are ``http_requests_total`` by its label ``status`` and the histogram ``http_request_duration_seconds``.
+Read are ``http_requests_total`` by its label ``status``, the histogram ``http_request_duration_seconds``, and the
+counters of the plan's own metrics.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
+from decision.objectives import Slo
+from decision.rollout_spec import JudgeMetrics, JudgePrometheus, PlanMetric
 from processes.errors import CollectError
 from rollouts.counters import ArmCounters, Reading
-from telemetry.prometheus_source import PrometheusSource
+from telemetry.prometheus_source import PrometheusSource, prometheus_source
 from telemetry.scrape import scrape
 
 _REQUESTS, _BUCKETS = "http_requests_total", "http_request_duration_seconds_bucket"
-_Series = tuple[Mapping[str, str], float | None]
+_TIMEOUT_S = 2.0
+"""Of each scrape: a version that hangs must not keep a tick from renewing the lease."""
+
+_Series = tuple[str, Mapping[str, str], float | None]
 
 
-def scraped_reading(stable_url: str, canary_url: str, *, slow_above_ms: float) -> Reading:
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of each arm: requests slower than each of two limits, and the plan's own metrics."""
+
+    slow_ms: float
+    too_slow_ms: float
+    metrics: Mapping[str, PlanMetric] = field(default_factory=dict)
+
+
+@contextmanager
+def counters_reader(judge: JudgeMetrics | JudgePrometheus, slo: Slo) -> Iterator[Callable[[], Reading]]:
+    """How the counters of both arms are read as long as the block; raises CollectError when they cannot be."""
+    wanted = wanted_of(slo, judge.metrics)
+    if isinstance(judge, JudgeMetrics):
+        yield lambda: scraped_reading(judge.stable, judge.candidate, wanted)
+    else:
+        with prometheus_source(judge.url) as source:
+            yield lambda: prometheus_reading(
+                source, job=judge.job, stable=judge.stable, canary=judge.candidate, wanted=wanted
+            )
+
+
+def wanted_of(slo: Slo, metrics: Mapping[str, PlanMetric]) -> Wanted:
+    """What the objectives and the plan's own metrics ask for; a plan is checked to say what is slow."""
+    latency = slo["latency-p95"]
+    assert latency.promote_at_most is not None, "a plan whose judge looks at counters says what is slow"
+    return Wanted(latency.promote_at_most, latency.roll_back_above or latency.promote_at_most, metrics)
+
+
+def scraped_reading(stable_url: str, canary_url: str, wanted: Wanted) -> Reading:
     """Scrape both arms now. Raises CollectError when one does not answer, or lacks a counter or a bucket."""
-    return Reading(_scraped(stable_url, slow_above_ms), _scraped(canary_url, slow_above_ms))
+    return _reading(_scraped(stable_url, wanted), _scraped(canary_url, wanted), wanted)
 
 
-def prometheus_reading(
-    source: PrometheusSource, *, job: str, stable: str, canary: str, slow_above_ms: float
-) -> Reading:
+def prometheus_reading(source: PrometheusSource, *, job: str, stable: str, canary: str, wanted: Wanted) -> Reading:
     """What Prometheus scraped last of the two values of its label ``target``. Raises CollectError as a scrape does.
 
     One query asks for everything, so that all of a target's counters are of the same scrape.
     """
-    query = " or ".join(
-        f'sum by (target, {label}) ({name}{{job="{job}"}})' for name, label in ((_REQUESTS, "status"), (_BUCKETS, "le"))
+    # The name tells counters apart within a part only: between parts "or" does not look at it, but at status and le.
+    names = "|".join(_names(wanted))
+    parts = [(_REQUESTS, "status"), (_BUCKETS, "le"), *([(names, "job")] if names else [])]
+    found = source.query(
+        " or ".join(
+            f'sum by (__name__, target, {label}) ({{__name__=~"{name}", job="{job}"}})' for name, label in parts
+        )
     )
-    found = source.query(query)
 
     def of(target: str) -> ArmCounters:
-        series = [(one.labels, one.value) for one in found if one.labels.get("target") == target]
-        return _counters(target, series, slow_above_ms)
+        series = [
+            (one.labels.get("__name__", ""), one.labels, one.value)
+            for one in found
+            if one.labels.get("target") == target
+        ]
+        return _counters(target, series, wanted)
 
-    return Reading(of(stable), of(canary))
-
-
-def _scraped(url: str, slow_above_ms: float) -> ArmCounters:
-    samples = scrape(url).samples.items()
-    series = [(dict(labels), value) for (name, labels), value in samples if name in (_REQUESTS, _BUCKETS)]
-    return _counters(url, series, slow_above_ms)
+    return _reading(of(stable), of(canary), wanted)
 
 
-def _counters(where: str, series: Iterable[_Series], slow_above_ms: float) -> ArmCounters:
-    by_status, by_limit_ms = dict.fromkeys(("all", "5", "4", "429"), 0.0), dict[float, float]()
-    for labels, value in series:
+def _reading(stable: ArmCounters, canary: ArmCounters, wanted: Wanted) -> Reading:
+    return Reading(stable, canary, time.time(), wanted.slow_ms, wanted.too_slow_ms)
+
+
+def _scraped(url: str, wanted: Wanted) -> ArmCounters:
+    samples = scrape(url, timeout_s=_TIMEOUT_S).samples.items()
+    return _counters(url, [(name, dict(labels), value) for (name, labels), value in samples], wanted)
+
+
+def _names(wanted: Wanted) -> list[str]:
+    return sorted({name for metric in wanted.metrics.values() for name in (metric.bad, metric.of)})
+
+
+def _counters(where: str, series: Iterable[_Series], wanted: Wanted) -> ArmCounters:
+    by_status, within, own = dict.fromkeys(("all", "5", "4", "429"), 0.0), dict[float, float](), dict[str, float]()
+    names = set(_names(wanted))
+    for name, labels, value in series:
+        if name not in {_REQUESTS, _BUCKETS} | names:
+            continue
         if value is None:
-            raise CollectError(f"{where}: a counter is no number")
-        if "le" in labels:
+            raise CollectError(f"{where}: {name} is no number")
+        if name == _BUCKETS:
             limit_ms = 1000 * float(labels["le"])
-            by_limit_ms[limit_ms] = by_limit_ms.get(limit_ms, 0.0) + value
-        elif status := labels.get("status"):
+            within[limit_ms] = within.get(limit_ms, 0.0) + value
+        elif name == _REQUESTS and (status := labels.get("status")):
             for kind in {"all", status[0], status} & by_status.keys():
                 by_status[kind] += value
-        else:
+        elif name == _REQUESTS:
             raise CollectError(f"{where}: {_REQUESTS} has no label status")
-    within = next((count for limit_ms, count in by_limit_ms.items() if abs(limit_ms - slow_above_ms) < 1e-6), None)
-    if within is None or float("inf") not in by_limit_ms:
-        raise CollectError(f"{where}: http_request_duration_seconds has no bucket of {slow_above_ms:g} ms")
+        if name in names:
+            own[name] = own.get(name, 0.0) + value
     return ArmCounters(
         requests=by_status["all"],
         errors=by_status["5"],
         rejections=by_status["4"] - by_status["429"],
-        slow=by_limit_ms[float("inf")] - within,
+        slow=_above(where, within, wanted.slow_ms),
+        too_slow=_above(where, within, wanted.too_slow_ms),
+        metrics={name: _pair(where, name, metric, own) for name, metric in wanted.metrics.items()},
     )
+
+
+def _above(where: str, within: Mapping[float, float], limit_ms: float) -> float:
+    below = next((count for edge_ms, count in within.items() if abs(edge_ms - limit_ms) < 1e-6), None)
+    if below is None or math.inf not in within:
+        raise CollectError(f"{where}: http_request_duration_seconds has no bucket of {limit_ms:g} ms")
+    return within[math.inf] - below
+
+
+def _pair(where: str, name: str, metric: PlanMetric, own: Mapping[str, float]) -> tuple[float, float]:
+    if missing := next((counter for counter in (metric.of, metric.bad) if counter not in own), None):
+        raise CollectError(f"{where}: {missing} of the plan's metric {name} is missing")
+    if own[metric.bad] > own[metric.of]:
+        raise CollectError(f"{where}: {metric.bad} counts more than {metric.of}, of which it is to be a share ({name})")
+    return own[metric.bad], own[metric.of]

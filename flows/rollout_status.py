@@ -74,7 +74,8 @@ def status_text(status: dict[str, Any], now: datetime) -> str:
     for arm in ("stable", "canary"):
         seen = status[arm]
         lines.append(f"  {arm:12} {seen['requests']:,} requests, {seen['errors']:,} errors")
-    lines.append(f"  exposed      {status['users_exposed']:,} users")
+    users = status["users_exposed"]
+    lines.append(f"  exposed      {'counters tell no users' if users is None else f'{users:,} users'}")
     if status["judge"]:
         lines.append(f"  judge        {status['judge']['action']}: {status['judge']['why']}")
         if status["judge"]["action"] == "wait" and status["judge"]["needs_requests"]:
@@ -128,7 +129,7 @@ def _seen(rollout: Rollout, state: State, observation: Observation, entries: Seq
     return {
         "stable": vars(stable.plus(requests, "stable")),
         "canary": vars(canary.plus(requests, "canary")),
-        "users_exposed": rollout.store.users_exposed(),
+        "users_exposed": None if rollout.counters is not None else rollout.store.users_exposed(),
         "ticks": observation.ticks,
         "lapsed_s": observation.lapsed_s,
     }

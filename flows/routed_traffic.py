@@ -110,6 +110,7 @@ def rehearse_plan(step: Step[DrillCollect] | Step[RolloutCollect], routed: Route
         stage_minimum_s=step.profile.stage_minimum or _STAGE_MINIMUM_S,
         slo=step.plan.slo,
         budget=step.plan.rollout.false_rollback_budget,
+        memory_limit_bytes=step.plan.rollout.memory_limit,
         database_url=database_url(step.home),
         rollout_id=step.name,
         timeout_s=timeout_s,

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,12 @@ from decision.levels import levels_up_to
 from decision.objectives import Stage
 from decision.plan_file import PlanFile, read_plan
 from evidence.store import EvidenceStore, database_url, open_existing_store
+from flows.arm_counters import counters_reader
 from flows.authorization import conclude
 from flows.notifying import notify
 from processes.errors import CollectError, UsageError
 from processes.resources import Resources
+from rollouts.counters import Reading
 from rollouts.exclusive import exclusively
 from rollouts.journal import Draft, Entry, Journal
 from rollouts.observation import Observation
@@ -64,9 +66,13 @@ def current_rollout(plan: Path, home: Path) -> Iterator[Staged]:
         row = newest_rollout(store.ledger.engine, plan_file.plan.release)
         if row is None:
             raise UsageError(f"{plan}: no rollout of {plan_file.plan.release} was started (gonogo rollout start)")
-        with Journal(database_url(home), row.rollout_id) as journal:
+        with ExitStack() as stack:
+            journal = stack.enter_context(Journal(database_url(home), row.rollout_id))
             started = read_started(journal.entries()[0])
-            yield Staged(plan_file, store, row.rollout_id, started, _rollout(plan_file, store, journal, started))
+            judge = started.spec.counters
+            counters = None if judge is None else stack.enter_context(counters_reader(judge, started.slo))
+            rollout = _rollout(plan_file, store, journal, started, counters)
+            yield Staged(plan_file, store, row.rollout_id, started, rollout)
     finally:
         store.ledger.close()
 
@@ -105,6 +111,12 @@ def _start(plan_file: PlanFile, store: EvidenceStore, why: str) -> str:
         raise UsageError(f"the rollout cannot be started: {lacking}")
     router = open_running(plan.rollout.router, plan_file.base)
     router.read()
+    if plan.rollout.counters is not None:
+        with counters_reader(plan.rollout.counters, plan.slo) as read_counters:
+            try:
+                read_counters()
+            except CollectError as error:
+                raise UsageError(f"the rollout cannot be started: rollout.judge: {error}") from error
     rollout_id, at = f"{plan.release}-{uuid.uuid4().hex[:12]}", datetime.now(UTC).isoformat()
     row = RolloutRow(rollout_id, plan.release, subject.digest, plan_file.digest, at, notified=0)
     first = Draft("start", first_stage.name, 0, {"why": why, **started.as_detail()})
@@ -139,7 +151,13 @@ def order(staged: Staged, what: str, why: str, *, despite_irreversible: bool = F
                 abort(staged.rollout, why, despite_irreversible=despite_irreversible)
 
 
-def _rollout(plan_file: PlanFile, store: EvidenceStore, journal: Journal, started: Started) -> Rollout:
+def _rollout(
+    plan_file: PlanFile,
+    store: EvidenceStore,
+    journal: Journal,
+    started: Started,
+    counters: Callable[[], Reading] | None,
+) -> Rollout:
     router = open_running(started.router, plan_file.base)
     return Rollout(
         journal=journal,
@@ -152,6 +170,7 @@ def _rollout(plan_file: PlanFile, store: EvidenceStore, journal: Journal, starte
         lacks=lambda stage: _lacks(plan_file, store, started, stage),
         resources=resources_of_candidate(started),
         now=lambda: datetime.now(UTC),
+        counters=counters,
     )
 
 

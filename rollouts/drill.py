@@ -12,6 +12,7 @@ from evidence.results import Check, DrillResult
 from processes.errors import CollectError, ProcessError
 from processes.wait import wait_for
 from rollouts.assignment import SLOTS
+from rollouts.counters import requests_in
 from rollouts.feed import Feed
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.lease import LEASE_S
@@ -52,8 +53,12 @@ def rehearse_rollback(
     router.set_share(0)
     times = {name: getattr(back, name) for name in _BACK} | {"renewed_at_s": renewed_at_s}
     requests = {
-        "exposed": exposed, "rollback": back.requests, "afterwards": afterwards, "again": again, "unwatched": unwatched
-    }  # fmt: skip
+        "exposed": exposed,
+        "rollback": requests_in(back.requests),
+        "afterwards": afterwards,
+        "again": again,
+        "unwatched": unwatched,
+    }
     material = {_REQUESTS: keep_requests(requests), _TIMES: json.dumps(times).encode()}
     result = drill_of(material)
     return Measurement(

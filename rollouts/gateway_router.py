@@ -35,7 +35,7 @@ class RunningGateway:
     """A gateway that routes by an HTTPRoute. The lease's end is by the clock of whoever reads it."""
 
     route: HttpRoute
-    log: RequestLog
+    log: RequestLog | None
     now_s: Callable[[], float] = time.time
     kind: str = "gateway-api"
 
@@ -68,12 +68,12 @@ class RunningGateway:
         return True
 
     def end_of_log(self) -> int:
-        """See ``RunningRouter``."""
-        return self.log.end()
+        """See ``RunningRouter``; 0 without a log, where counters are judged."""
+        return 0 if self.log is None else self.log.end()
 
     def requests_since(self, cursor: int) -> tuple[list[RequestSample], int, bool]:
         """See ``RunningRouter``."""
-        return read_on(self.log, cursor)
+        return ([], cursor, True) if self.log is None else read_on(self.log, cursor)
 
     def _in_effect(self, state: RouteState) -> RouteState:
         slots = _told(state) if self.now_s() < _until_s(state) else 0
@@ -93,7 +93,8 @@ def gateway_of(spec: GatewayRouterSpec, base: Path) -> RunningGateway:
             f"rollout.router: the CA of the Kubernetes API in {ca_file} cannot be read: {error}"
         ) from error
     route = HttpRoute(server, token_file, tls, spec.namespace, spec.route, spec.rule, spec.stable, spec.candidate)
-    return RunningGateway(route, RequestLog((base / spec.request_log).resolve()))
+    log = None if spec.request_log is None else RequestLog((base / spec.request_log).resolve())
+    return RunningGateway(route, log)
 
 
 def guard_lease(gateway: RunningGateway) -> NoReturn:

@@ -113,7 +113,13 @@ def judge_alone(requests: Requests, slo: Slo, *, harm_alpha: float) -> tuple[Jud
 
 
 def judge_counts(
-    name: CountedMetric, counts: Counts, rates: tuple[float | None, float | None], slo: Slo, *, harm_alpha: float
+    name: CountedMetric,
+    counts: Counts,
+    rates: tuple[float | None, float | None],
+    slo: Slo,
+    *,
+    harm_alpha: float,
+    intervals: bool = False,
 ) -> JudgedMetric:
     """Judge what was counted in blocks instead of request by request; the counts of P95 are those of slow requests.
 
@@ -122,7 +128,37 @@ def judge_counts(
     stable, canary = rates
     objective = _REJECTIONS if name == "rejection-rate" else slo.get("error-rate")
     margin = SLOW_SHARE_MARGIN if name == "latency-p95" else _margin_of_rate(objective, stable)
-    return _judged(name, stable, canary, counts, margin, margin, harm_alpha, intervals=False)
+    return _judged(name, stable, canary, counts, margin, margin, harm_alpha, intervals)
+
+
+def judge_plan_metric(
+    name: str,
+    counts: Counts,
+    rates: tuple[float | None, float | None],
+    margin: Margin,
+    *,
+    harm_alpha: float,
+    intervals: bool = False,
+) -> JudgedMetric:
+    """Judge a metric of the plan's own as ``judge_counts`` does; its counts are of whatever it counts."""
+    stable, canary = rates
+    allowed = margin.allowance(stable or 0.0)
+    return _judged(name, stable, canary, counts, allowed, allowed, harm_alpha, intervals)
+
+
+def judge_counts_alone(
+    name: str,
+    bad: NDArray[np.float64],
+    requests: NDArray[np.float64],
+    limit: float,
+    *,
+    harm_alpha: float,
+) -> JudgedMetric:
+    """Judge the share of ``bad`` ones, counted in blocks without a stable arm beside them, against a fixed limit."""
+    seen = requests > 0
+    bad, requests = bad[seen], requests[seen]
+    rate = float(bad.sum() / requests.sum()) if len(requests) else None
+    return _against_limit(name, bad, requests, limit, rate, harm_alpha)
 
 
 def _judged_alone(
@@ -131,8 +167,19 @@ def _judged_alone(
     edges = np.arange(0, len(bad) - len(bad) % _ALONE_BLOCK, _ALONE_BLOCK)
     bad_in_block = np.add.reduceat(bad[: len(edges) * _ALONE_BLOCK].astype(float), edges) if len(edges) else np.zeros(0)
     sizes = np.full(len(edges), float(_ALONE_BLOCK))
-    harm = log_evidence_of_limit("worse", bad_in_block, sizes, limit)
-    within = log_evidence_of_limit("within", bad_in_block, sizes, limit)
+    return _against_limit(name, bad_in_block, sizes, limit, canary, harm_alpha)
+
+
+def _against_limit(
+    name: str,
+    bad: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    limit: float,
+    canary: float | None,
+    harm_alpha: float,
+) -> JudgedMetric:
+    harm = log_evidence_of_limit("worse", bad, sizes, limit)
+    within = log_evidence_of_limit("within", bad, sizes, limit)
     alarms = np.flatnonzero(harm >= -np.log(harm_alpha))
     shown = bool(len(within)) and bool(within[-1] >= -np.log(NON_INFERIOR_ALPHA))
     return JudgedMetric(
@@ -145,7 +192,7 @@ def _judged_alone(
         verdict="harm" if len(alarms) else "non-inferior" if shown else "not-proven",
         margin=None,
         needs_requests=None,
-        first_alarm_at=int((alarms[0] + 1) * _ALONE_BLOCK) if len(alarms) else None,
+        first_alarm_at=int(sizes[: alarms[0] + 1].sum()) if len(alarms) else None,
     )
 
 

@@ -15,21 +15,23 @@ from evidence.record import Record
 from evidence.replay import Attached, Recomputed, attached, attached_json, text
 from evidence.results import ArmCounts, RolloutResult, StageResult
 from processes.errors import IntegrityError
-from rollouts.judge import Requests, judge
+from rollouts.counters import Kept, Reading, readings_in, requests_in, totals_of
 from rollouts.kept_requests import keep_requests, read_kept_requests
 from rollouts.observation import NO_REQUESTS, ArmTotals
 from rollouts.roll_back import RolledBack
 from rollouts.rules import Rules, decide_stage, read_rules, rules_entry
-from rollouts.samples import RequestSample
-from rollouts.stage import Seen, Step, counts_of
+from rollouts.stage import Seen, Step
+from rollouts.traffic import traffic_of
 from rollouts.triggers import CanaryWindow, failures_in_a_row
 
 REQUESTS = "requests.parquet"
+READINGS = "readings.jsonl"
 JUDGE = "judge.json"
 JOURNAL = "journal.jsonl"
 
 MEDIA_TYPES = {
     REQUESTS: "application/vnd.apache.parquet",
+    READINGS: "application/jsonl",
     JUDGE: "application/json",
     JOURNAL: "application/jsonl",
 }
@@ -51,7 +53,7 @@ _OUTCOMES: Mapping[str, StageOutcome] = {
 
 @dataclass(frozen=True)
 class LivedStage:
-    """One stage. ``decided`` is what was seen when it was decided, ``afterwards`` the requests seen after that.
+    """One stage. ``decided`` is what was seen when it was decided, ``afterwards`` what was seen after that.
 
     ``rules`` are the stage's own (None: those of the rollout). ``earlier_*`` are requests that were judged and left.
     ``ended_by`` says why people ended it; empty when the judge's decision did.
@@ -59,7 +61,7 @@ class LivedStage:
 
     stage: Stage
     decided: Seen
-    afterwards: Sequence[RequestSample]
+    afterwards: Kept
     ticks: int
     rules: Rules | None = None
     earlier_stable: ArmTotals = NO_REQUESTS
@@ -71,7 +73,8 @@ class LivedStage:
 class Lived:
     """All of a rollout. ``back`` is the way back to stable, None when every stage was promoted.
 
-    ``users_exposed`` is None when all requests are there to count them. ``uncounted`` are canary requests in no stage.
+    ``users_exposed`` is None when all requests are there to count them, and in production when nobody can tell.
+    ``uncounted`` are canary requests in no stage.
     """
 
     stages: Sequence[LivedStage]
@@ -90,7 +93,7 @@ def outcome_of(step: Step) -> StageOutcome:
 
 def material_of(lived: Lived) -> dict[str, bytes]:
     """The raw material as it is kept, by attachment name: floats as they are, to the last bit."""
-    phases: dict[str, Sequence[RequestSample]] = {}
+    phases: dict[str, Kept] = {}
     for number, one in enumerate(lived.stages):
         phases |= {_DECIDED.format(number): one.decided.requests, _AFTERWARDS.format(number): one.afterwards}
     rules, back = lived.rules, lived.back
@@ -103,19 +106,26 @@ def material_of(lived: Lived) -> dict[str, bytes]:
         "stages": [_stage_entry(one) for one in lived.stages],
         "back": None if back is None else {name: getattr(back, name) for name in _BACK},
     }
-    return {REQUESTS: keep_requests(phases), JUDGE: json.dumps(judged, indent=1).encode()}
+    requests = {phase: requests_in(kept) for phase, kept in phases.items()}
+    readings = [
+        json.dumps({"phase": phase, **reading.as_json()}) + "\n"
+        for phase, kept in phases.items()
+        for reading in readings_in(kept)
+    ]
+    counted = {READINGS: "".join(readings).encode()} if readings else {}
+    return {REQUESTS: keep_requests(requests), **counted, JUDGE: json.dumps(judged, indent=1).encode()}
 
 
 def read_material(attachments: Attached) -> Lived:
     """The rollout of its raw material. Raises UnrecordedError for that of older versions."""
     judged = attached_json(attachments, JUDGE)
-    phases = read_kept_requests(attached(attachments, REQUESTS))
+    phases: dict[str, Kept] = {**read_kept_requests(attached(attachments, REQUESTS)), **_read_readings(attachments)}
     stages = [
         _lived_stage(entry, phases.get(_DECIDED.format(number), []), phases.get(_AFTERWARDS.format(number), []))
         for number, entry in enumerate(judged["stages"])
     ]
     rules = read_rules(judged)
-    back = None if judged["back"] is None else RolledBack(**judged["back"], requests=list(stages[-1].afterwards))
+    back = None if judged["back"] is None else RolledBack(**judged["back"], requests=stages[-1].afterwards)
     mode, users = judged.get("mode", "rehearsal"), judged.get("users_exposed")
     return Lived(stages, judged["planned"], rules, back, mode, users, ArmTotals(**judged.get("uncounted", {})))
 
@@ -129,7 +139,7 @@ def result_of(lived: Lived, router: str) -> RolloutResult:
     promoted = sum(stage.outcome == "promoted" for stage in stages)
     completed = promoted == lived.planned
     harmed = last.outcome == "rolled-back" and lived.back is not None
-    seen = [request for one in lived.stages for request in (*one.decided.requests, *one.afterwards)]
+    seen = [r for one in lived.stages for kept in (one.decided.requests, one.afterwards) for r in requests_in(kept)]
     users = len({request.user_hash for request in seen if request.backend == "canary"})
     return RolloutResult(
         mode=lived.mode,
@@ -141,7 +151,7 @@ def result_of(lived: Lived, router: str) -> RolloutResult:
         stages_completed=promoted,
         canary_requests=lived.uncounted.requests + sum(stage.canary.requests for stage in stages),
         canary_errors=lived.uncounted.errors + sum(stage.canary.errors for stage in stages),
-        users_exposed=users if lived.users_exposed is None else lived.users_exposed,
+        users_exposed=users if lived.mode == "rehearsal" else lived.users_exposed,
         requests_to_harm=_requests_to_harm(lived.stages[-1], steps[-1], stages),
         harm_to_stable_ms=lived.back.last_canary_ms if harmed and lived.back else None,
         ticks=sum(one.ticks for one in lived.stages),
@@ -205,13 +215,20 @@ def _stage_entry(one: LivedStage) -> dict[str, Any]:
     }
 
 
-def _lived_stage(
-    entry: Mapping[str, Any], requests: Sequence[RequestSample], afterwards: Sequence[RequestSample]
-) -> LivedStage:
+def _read_readings(attachments: Attached) -> dict[str, list[Reading]]:
+    """The readings of counters of each phase; none where requests were judged."""
+    phases: dict[str, list[Reading]] = {}
+    for line in attachments.get(READINGS, b"").decode().splitlines():
+        kept = json.loads(line)
+        phases.setdefault(kept.pop("phase"), []).append(Reading.of_json(kept))
+    return phases
+
+
+def _lived_stage(entry: Mapping[str, Any], requests: Kept, afterwards: Kept) -> LivedStage:
     decided = Seen(
         requests=requests,
         windows=[CanaryWindow(**window) for window in entry["windows"]],
-        failures_in_a_row=failures_in_a_row(requests),
+        failures_in_a_row=failures_in_a_row(requests_in(requests)),
         **{name: entry[name] for name in _TOLD},
     )
     rules = entry.get("rules")
@@ -228,16 +245,21 @@ def _lived_stage(
 
 
 def _stage_result(one: LivedStage, step: Step, rules: Rules) -> StageResult:
-    requests = [*one.decided.requests, *one.afterwards]
-    metrics = step.metrics
+    decided, afterwards = one.decided.requests, one.afterwards
+    stable, canary = one.earlier_stable, one.earlier_canary
+    kept: Kept = [*requests_in(decided), *requests_in(afterwards)]
+    if readings := readings_in(decided):
+        # What was counted between the last reading of the stage and the first after it belongs to neither.
+        kept, stable, canary = readings, stable.plus(afterwards, "stable"), canary.plus(afterwards, "canary")
+    traffic, metrics = traffic_of(kept, rules.plan_metrics), step.metrics
     if metrics and one.stage.share < 1:
-        metrics = judge(Requests.of(requests), rules.slo, harm_alpha=rules.harm_alpha, intervals=True)
+        metrics = traffic.judge(rules.slo, harm_alpha=rules.harm_alpha, intervals=True)
     return StageResult(
         stage=one.stage.name,
         share=one.stage.share,
         duration_s=round(one.decided.elapsed_s, 3),
-        stable=_with_earlier(counts_of(requests, "stable"), one.earlier_stable),
-        canary=_with_earlier(counts_of(requests, "canary"), one.earlier_canary),
+        stable=_with_earlier(traffic.counts("stable"), stable),
+        canary=_with_earlier(traffic.counts("canary"), canary),
         metrics=list(metrics),
         outcome="unfinished" if one.ended_by else outcome_of(step),
         why=one.ended_by or step.why,
@@ -256,5 +278,5 @@ def _requests_to_harm(last: LivedStage, step: Step, stages: Sequence[StageResult
     if outcome_of(step) != "rolled-back" or last.ended_by:
         return None
     alarms = [m.first_alarm_at for m in step.metrics if m.first_alarm_at is not None]
-    in_stage = min(alarms) if alarms else sum(r.backend == "canary" for r in last.decided.requests)
+    in_stage = min(alarms) if alarms else totals_of(last.decided.requests, "canary")[0]
     return sum(stage.canary.requests for stage in stages[:-1]) + last.earlier_canary.requests + in_stage

@@ -11,6 +11,7 @@ from math import pi
 from typing import Any
 
 from processes.resources import Resources
+from rollouts.counters import Kept, Reading, fewest_of_canary, totals_of
 from rollouts.samples import Arm, RequestSample
 from rollouts.stage import REQUESTS_AT_LEAST
 from rollouts.state import State
@@ -20,7 +21,6 @@ from rollouts.watch import CLOCK_STEP_S, LONGEST_WINDOW_S, WINDOW_REQUESTS, WIND
 EPOCH_REQUESTS = 50_000
 _LONGEST_EPOCH = 3 * EPOCH_REQUESTS
 _WINDOWS_KEPT = 50
-MEMORY_LIMIT_BYTES = 512e6
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class ArmTotals:
     requests: int = 0
     errors: int = 0
 
-    def plus(self, requests: Sequence[RequestSample], arm: Arm) -> "ArmTotals":
-        """With those of one arm among ``requests``."""
-        mine = [request for request in requests if request.backend == arm]
-        return ArmTotals(self.requests + len(mine), self.errors + sum(request.is_error for request in mine))
+    def plus(self, kept: Kept, arm: Arm) -> "ArmTotals":
+        """With those of one arm among what was ``kept``."""
+        requests, errors = totals_of(kept, arm)
+        return ArmTotals(self.requests + requests, self.errors + errors)
 
 
 NO_REQUESTS = ArmTotals()
@@ -55,6 +55,8 @@ class Observation:
     ``by`` is the journal entry from which requests count, ``chunks`` the number of pieces in which the epoch's requests
     are kept, ``window_from`` the index of the first request of the open window. ``uncounted`` are canary requests that
     were not judged: they began while a share changed. ``lapsed_s`` is for how long no tick renewed the stage's lease.
+    ``latest`` are the counters as they were last read, ``kept`` as they were last kept; since ``unread_since_s`` they
+    could not be read, because of ``unread``.
     """
 
     cursor: int = 0
@@ -80,6 +82,10 @@ class Observation:
     stage_ticks: int = 0
     last_tick_s: float = 0.0
     judged: dict[str, Any] = field(default_factory=dict)
+    latest: Reading | None = None
+    kept: Reading | None = None
+    unread_since_s: float = 0.0
+    unread: str = ""
 
     @property
     def budget_share(self) -> float:
@@ -99,6 +105,8 @@ class Observation:
         made["windows"] = tuple(CanaryWindow(**window) for window in kept["windows"])
         made["resources"] = Resources(**kept["resources"]) if kept["resources"] else None
         made["recorded"] = RecordedStable(**kept["recorded"]) if kept["recorded"] else None
+        for reading in ("latest", "kept"):
+            made[reading] = Reading.of_json(kept[reading]) if kept.get(reading) else None
         for arm in ("earlier_stable", "earlier_canary", "uncounted"):
             made[arm] = ArmTotals(**kept[arm])
         return cls(**made)
@@ -147,45 +155,72 @@ def with_lapse(observation: Observation, now_s: float, lease_s: float) -> Observ
 
 
 def with_requests(
-    observation: Observation, requests: Sequence[RequestSample], new: int, now_s: float, resources: Resources | None
+    observation: Observation,
+    requests: Sequence[RequestSample],
+    new: int,
+    now_s: float,
+    resources: Resources | None,
+    memory_limit_bytes: float | None,
 ) -> Observation:
     """After a tick at ``now_s`` that saw the last ``new`` of the epoch's ``requests``; closes a window that is full."""
-    before = observation.resources  # never this tick's own reading: it would say that no time was used
     latest = max((request.at_s for request in requests[len(requests) - new :]), default=0.0)
-    observation = replace(
+    window = window_of(requests[observation.window_from :])
+    if is_over(observation, window.requests, now_s):
+        observation = with_window(observation, window, len(requests), now_s, resources, memory_limit_bytes)
+    return ticked(observation, max(observation.last_request_s, latest), now_s, resources)
+
+
+def ticked(observation: Observation, last_request_s: float, now_s: float, resources: Resources | None) -> Observation:
+    """After one more tick."""
+    return replace(
         observation,
-        last_request_s=max(observation.last_request_s, latest),
+        last_request_s=last_request_s,
         resources=observation.resources or resources,
         ticks=observation.ticks + 1,
         stage_ticks=observation.stage_ticks + 1,
         last_tick_s=now_s,
     )
-    window = requests[observation.window_from :]
-    age_s, canary = now_s - observation.window_began_s, sum(r.backend == "canary" for r in window)
-    if age_s < WINDOW_S or (canary < WINDOW_REQUESTS and age_s < LONGEST_WINDOW_S):
-        return observation
+
+
+def is_over(observation: Observation, canary_requests: int, now_s: float) -> bool:
+    """Whether the open window, which holds so many canary requests, ends now."""
+    age_s = now_s - observation.window_began_s
+    return age_s >= WINDOW_S and (canary_requests >= WINDOW_REQUESTS or age_s >= LONGEST_WINDOW_S)
+
+
+def with_window(
+    observation: Observation,
+    window: CanaryWindow,
+    next_from: int,
+    now_s: float,
+    resources: Resources | None,
+    memory_limit_bytes: float | None,
+) -> Observation:
+    """With a window that has ended; the next one begins at index ``next_from`` of what is kept of the epoch."""
+    cpu = _cores(observation.resources, resources, now_s - observation.window_began_s)
+    memory = resources.rss_bytes / memory_limit_bytes if resources and memory_limit_bytes else None
     return replace(
         observation,
-        windows=(*observation.windows, window_of(window, **_used(before, resources, age_s)))[-_WINDOWS_KEPT:],
-        window_from=len(requests),
+        windows=(*observation.windows, replace(window, cpu=cpu, memory=memory))[-_WINDOWS_KEPT:],
+        window_from=next_from,
         window_began_s=now_s,
         resources=resources,
     )
 
 
-def is_full(requests: Sequence[RequestSample], needed: int) -> bool:
-    """Whether an epoch holds enough requests to be ended; ``needed`` canary requests must fit in twice."""
-    canary = sum(request.backend == "canary" for request in requests)
-    needed = max(needed, REQUESTS_AT_LEAST)
-    return len(requests) >= _LONGEST_EPOCH or (len(requests) >= EPOCH_REQUESTS and canary >= 2 * needed)
+def is_full(kept: Kept, needed: int) -> bool:
+    """Whether an epoch holds enough requests to be ended; ``needed`` ones must fit in twice, for each metric."""
+    requests = sum(totals_of(kept, arm)[0] for arm in ("canary", "stable"))
+    enough = fewest_of_canary(kept) >= 2 * max(needed, REQUESTS_AT_LEAST)
+    return requests >= _LONGEST_EPOCH or (requests >= EPOCH_REQUESTS and enough)
 
 
-def after_epoch(observation: Observation, requests: Sequence[RequestSample]) -> Observation:
+def after_epoch(observation: Observation, requests: Kept) -> Observation:
     """The stage goes on with a new epoch; what was seen is counted and left."""
     return replace(with_totals(_next_epoch(observation), requests), stage_epoch=observation.stage_epoch + 1)
 
 
-def with_totals(observation: Observation, requests: Sequence[RequestSample]) -> Observation:
+def with_totals(observation: Observation, requests: Kept) -> Observation:
     """With the requests of a finished epoch in the totals of the stage."""
     return replace(
         observation,
@@ -198,8 +233,7 @@ def _next_epoch(observation: Observation) -> Observation:
     return replace(observation, epoch=observation.epoch + 1, chunks=0, window_from=0)
 
 
-def _used(before: Resources | None, after: Resources | None, age_s: float) -> dict[str, float | None]:
-    cpu = None
-    if before is not None and after is not None and before.created_at_s == after.created_at_s and age_s > 0:
-        cpu = (after.cpu_s - before.cpu_s) / age_s
-    return {"cpu": cpu, "memory": None if after is None else after.rss_bytes / MEMORY_LIMIT_BYTES}
+def _cores(before: Resources | None, after: Resources | None, age_s: float) -> float | None:
+    if before is None or after is None or before.created_at_s != after.created_at_s or age_s <= 0:
+        return None
+    return (after.cpu_s - before.cpu_s) / age_s

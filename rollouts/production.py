@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from decision.objectives import Stage
 from evidence.measurement import AttachmentContent, LeftOut, Measurement
+from rollouts.counters import Kept, readings_in, requests_in, stable_after_canary
 from rollouts.journal import Entry
 from rollouts.lived import (
     JOURNAL,
@@ -20,7 +21,6 @@ from rollouts.lived import (
 from rollouts.observation import ArmTotals
 from rollouts.roll_back import STABLE_REQUESTS_AFTER, WITHIN_S, RolledBack
 from rollouts.rules import read_rules
-from rollouts.samples import RequestSample
 from rollouts.stage import Seen
 from rollouts.state import State, state_of
 from rollouts.triggers import CanaryWindow, failures_in_a_row
@@ -48,6 +48,10 @@ def measurement_of(rollout: Rollout, rollout_id: str, tools: dict[str, str]) -> 
     material[JOURNAL] = "".join(lines).encode()
     result = rollout_of(material, rollout.router.kind)
     missing = lived.planned - len(lived.stages)
+    left_out = [LeftOut("stages", missing, "the rollout ended before them")] if missing else []
+    if rollout.counters is not None:
+        why = "counters tell no users: neither how many saw the candidate, nor whether they were split as told"
+        left_out.append(LeftOut("users of canary requests", result.canary_requests, why))
     return Measurement(
         result=result,
         outcome=measured(result),
@@ -62,7 +66,7 @@ def measurement_of(rollout: Rollout, rollout_id: str, tools: dict[str, str]) -> 
             "lease_s": rollout.lease_s,
             "outcome": state.outcome,
         },
-        left_out=[LeftOut("stages", missing, "the rollout ended before them")] if missing else [],
+        left_out=left_out,
         attachments=[AttachmentContent(name, MEDIA_TYPES[name], content) for name, content in material.items()],
     )
 
@@ -71,19 +75,20 @@ def _lived(rollout: Rollout, entries: Sequence[Entry], state: State) -> Lived:
     ends = [e for e in entries if e.action in ("promote", "roll-back", "abort") and "epoch" in e.detail]
     back = _back(rollout, state)
     stages = [_stage(rollout, e, back.requests if back and e is ends[-1] else []) for e in ends]
-    observation, users = rollout.store.load(), rollout.store.users_exposed()
+    observation = rollout.store.load()
+    users = None if rollout.counters is not None else rollout.store.users_exposed()
     rules, planned = rules_of(rollout, observation), len(rollout.spec.stages) + 1
     return Lived(stages, planned, rules, back, "production", users, observation.uncounted)
 
 
-def _stage(rollout: Rollout, entry: Entry, afterwards: Sequence[RequestSample]) -> LivedStage:
+def _stage(rollout: Rollout, entry: Entry, afterwards: Kept) -> LivedStage:
     detail = entry.detail
     requests = rollout.store.requests(detail["epoch"], detail["chunks"])
     stage = next((s for s in rollout.spec.stages if s.name == entry.stage), Stage(name=WATCH, share=1.0))
     seen = Seen(
         requests=requests,
         windows=[CanaryWindow(**window) for window in detail["windows"]],
-        failures_in_a_row=failures_in_a_row(requests),
+        failures_in_a_row=failures_in_a_row(requests_in(requests)),
         elapsed_s=detail["elapsed_s"],
         silent_s=detail["silent_s"],
         traffic_alive=True,
@@ -105,9 +110,13 @@ def _back(rollout: Rollout, state: State) -> RolledBack | None:
     if state.decided_at is None:
         return None
     observation = rollout.store.load()
-    requests = rollout.store.requests(observation.epoch) if observation.by == state.observed_by else []
+    kept = rollout.store.requests(observation.epoch) if observation.by == state.observed_by else []
     decided_s = state.decided_at.timestamp()
+    confirmed_s = decided_s if state.ended_at is None else state.ended_at.timestamp()
+    if rollout.counters is not None:
+        settled = stable_after_canary(readings_in(kept)) >= STABLE_REQUESTS_AFTER
+        return RolledBack(decided_s, confirmed_s, settled, kept)
+    requests = requests_in(kept)
     last = max((r.at_s for r in requests if r.backend == "canary"), default=decided_s)
     after = sum(r.at_s > last for r in requests if r.backend == "stable")
-    confirmed_s = decided_s if state.ended_at is None else state.ended_at.timestamp()
     return RolledBack(decided_s, confirmed_s, after >= STABLE_REQUESTS_AFTER, requests)

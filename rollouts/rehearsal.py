@@ -12,6 +12,7 @@ from evidence.measurement import AttachmentContent, LeftOut, Measurement
 from evidence.results import StageResult
 from processes.target import Target
 from rollouts.assignment import slots_of_share
+from rollouts.counters import totals_of
 from rollouts.feed import Feed
 from rollouts.journal import Journal
 from rollouts.lived import (
@@ -25,7 +26,6 @@ from rollouts.lived import (
     rollout_of,
     summary_of,
 )
-from rollouts.observation import MEMORY_LIMIT_BYTES
 from rollouts.roll_back import now_s, roll_back
 from rollouts.router import Router
 from rollouts.rules import Rules, decide_stage
@@ -46,6 +46,7 @@ def rehearse(
     stage_minimum_s: float,
     slo: Slo,
     budget: float,
+    memory_limit_bytes: float | None,
     database_url: str,
     rollout_id: str,
     timeout_s: float,
@@ -68,7 +69,7 @@ def rehearse(
             journal.write("expose", stage.name, slots, salt=stage.salt)
             router.renew_lease()
             router.set_share(slots, stage.salt or None)
-            watch = StageWatch(router, feed, candidate, MEMORY_LIMIT_BYTES, traffic_alive)
+            watch = StageWatch(router, feed, candidate, memory_limit_bytes, traffic_alive)
             seen, step, ticks = _live_through(watch, stage, rules, deadline_s, _told(progress, number, stages))
             outcome = outcome_of(step)
             if outcome != "promoted":
@@ -98,7 +99,7 @@ def rehearse(
             "stage_minimum_s": stage_minimum_s,
             "false_rollback_budget": budget,
             "harm_alpha": alpha,
-            "memory_limit_bytes": MEMORY_LIMIT_BYTES,
+            "memory_limit_bytes": memory_limit_bytes,
         },
         left_out=_left_out(result.stages, stages),
         attachments=[AttachmentContent(name, MEDIA_TYPES[name], content) for name, content in material.items()],
@@ -110,7 +111,7 @@ def _told(progress: Callable[[float, str], None], number: int, stages: Sequence[
 
     def tell(seen: Seen, step: Step) -> None:
         needed = max(stage.requests, 1)
-        done = min(1.0, sum(r.backend == "canary" for r in seen.requests) / needed)
+        done = min(1.0, totals_of(seen.requests, "canary")[0] / needed)
         progress((number + 0.99 * done) / len(stages), f"{stage.name} {stage.share:.0%}: {step.why}")
 
     return tell

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from processes.errors import ProcessError
 from processes.wait import wait_for
+from rollouts.counters import Kept, requests_in
 from rollouts.feed import Feed
 from rollouts.router import Router
 from rollouts.samples import RequestSample
@@ -16,22 +17,23 @@ WITHIN_S = 20.0
 
 @dataclass(frozen=True)
 class RolledBack:
-    """The way back: epoch times of the decision and of the router's confirmation, and the requests seen afterwards.
+    """The way back: epoch times of the decision and of the router's confirmation, and what was seen afterwards.
 
-    ``settled`` is False when too little traffic came afterwards to tell.
+    ``settled`` is False when too little traffic came afterwards to tell. Counters do not tell when a request started.
     """
 
     decided_at_s: float
     confirmed_at_s: float
     settled: bool
-    requests: list[RequestSample]
+    requests: Kept
 
     @property
     def last_canary_ms(self) -> float | None:
         """From the decision until the router confirmed it, or the last canary request started: the later of both."""
         if not self.settled:
             return None
-        last = max((r.at_s for r in self.requests if r.backend == "canary"), default=self.decided_at_s)
+        canary = (r.at_s for r in requests_in(self.requests) if r.backend == "canary")
+        last = max(canary, default=self.decided_at_s)
         return (max(last, self.confirmed_at_s) - self.decided_at_s) * 1000
 
 

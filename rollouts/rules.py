@@ -1,18 +1,19 @@
 """What the stages of a rollout are decided by, and how that is kept with the evidence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from decision.objectives import Objective, Slo, Stage
 from decision.quantities import Margin
+from decision.rollout_spec import PlanMetric
 from rollouts.sample_ratio import ALPHA
 from rollouts.stage import Seen, Step, next_step
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What stages are decided by; the last three as ``next_step`` knows them."""
+    """What stages are decided by; the last four as ``next_step`` knows them."""
 
     slo: Slo
     minimum_s: float
@@ -21,6 +22,7 @@ class Rules:
     mismatch_alpha: float = ALPHA
     alone: Slo | None = None
     unmeasured_windows: int | None = None
+    plan_metrics: Mapping[str, PlanMetric] = field(default_factory=dict)
 
 
 def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
@@ -35,6 +37,7 @@ def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
         mismatch_alpha=rules.mismatch_alpha,
         alone=rules.alone,
         unmeasured_windows=rules.unmeasured_windows,
+        plan_metrics=rules.plan_metrics,
     )
 
 
@@ -44,6 +47,7 @@ def rules_entry(rules: Rules) -> dict[str, Any]:
         **vars(rules),
         "slo": slo_entry(rules.slo),
         "alone": None if rules.alone is None else slo_entry(rules.alone),
+        "plan_metrics": {name: metric.model_dump(mode="json") for name, metric in rules.plan_metrics.items()},
     }
 
 
@@ -58,6 +62,7 @@ def read_rules(entry: Mapping[str, Any]) -> Rules:
         mismatch_alpha=entry.get("mismatch_alpha", ALPHA),
         alone=None if alone is None else read_slo(alone),
         unmeasured_windows=entry.get("unmeasured_windows"),
+        plan_metrics={name: _plan_metric(metric) for name, metric in entry.get("plan_metrics", {}).items()},
     )
 
 
@@ -74,3 +79,7 @@ def read_slo(entry: Mapping[Any, Any]) -> Slo:
 def _objective(entry: Mapping[str, Any]) -> Objective:
     margin = entry["worse_than_stable_by"]
     return Objective.model_validate({**entry, "worse_than_stable_by": None if margin is None else Margin(**margin)})
+
+
+def _plan_metric(entry: Mapping[str, Any]) -> PlanMetric:
+    return PlanMetric.model_validate({**entry, "worse_than_stable_by": Margin(**entry["worse_than_stable_by"])})

@@ -1,34 +1,42 @@
 """What to do in a stage, from what was seen in it. Pure: no clock, no router, no database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from decision.objectives import Slo, Stage
-from evidence.results import ArmCounts, JudgedMetric
-from rollouts.judge import Requests, judge, judge_alone, overall
-from rollouts.sample_ratio import ALPHA, mismatch_p_value
-from rollouts.samples import Arm, RequestSample
+from decision.rollout_spec import PlanMetric
+from evidence.results import JudgedMetric
+from rollouts.counters import Kept, errors_at_once, readings_in, requests_in
+from rollouts.judge import overall
+from rollouts.sample_ratio import ALPHA
+from rollouts.traffic import Traffic, traffic_of
 from rollouts.triggers import CanaryWindow, triggered, unmeasured, unmeasured_last
 
 REQUESTS_AT_LEAST = 200
 """Canary requests that any stage needs, also one that states none."""
+
+UNREAD_AT_MOST_S = 30.0
+"""For so long the counters of both arms may be unreadable before that freezes the rollout."""
 
 _BASELINE_REQUESTS = 100
 
 
 @dataclass(frozen=True)
 class Seen:
-    """All that was seen in a stage. ``windows`` are those of the canary, oldest first."""
+    """All that was seen in a stage: requests, or readings of counters. ``windows`` are the canary's, oldest first.
 
-    requests: Sequence[RequestSample]
+    ``unread_s`` is for how long counters could not be read, and ``unread`` why; empty when the last tick read them.
+    """
+
+    requests: Kept
     windows: Sequence[CanaryWindow]
     failures_in_a_row: int
     elapsed_s: float
     silent_s: float
     traffic_alive: bool
+    unread_s: float = 0.0
+    unread: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ def next_step(
     mismatch_alpha: float = ALPHA,
     alone: Slo | None = None,
     unmeasured_windows: int | None = None,
+    plan_metrics: Mapping[str, PlanMetric] | None = None,
 ) -> Step:
     """Harm first, then anything that makes judging worthless, then promotion; else wait.
 
@@ -58,55 +67,51 @@ def next_step(
     which a candidate without a stable arm beside it is promoted (None: those of ``slo``). Beyond them it is frozen and
     not rolled back: they come from another hour, and what changed may be the load. A resource that the plan limits
     and that so many as ``unmeasured_windows`` do not tell freezes a stage without harm (None: it is not asked for).
+    ``plan_metrics`` are judged where counters were read.
     """
-    if broken := triggered(seen.windows, seen.requests, seen.failures_in_a_row, slo):
+    if broken := triggered(seen.windows, requests_in(seen.requests), seen.failures_in_a_row, slo):
         return Step("roll-back", broken)
-    if frozen := _worthless(seen, stage, slo, silence_at_most_s, mismatch_alpha):
+    if broken := errors_at_once(readings_in(seen.requests), slo.get("error-rate")):
+        return Step("roll-back", broken)
+    traffic = traffic_of(seen.requests, plan_metrics or {})
+    if frozen := _worthless(seen, traffic, stage, slo, silence_at_most_s, mismatch_alpha):
         return Step("freeze", frozen)
-    requests = Requests.of(seen.requests)
     if stage.share < 1:
-        metrics = judge(requests, slo, harm_alpha=harm_alpha)
+        metrics = traffic.judge(slo, harm_alpha=harm_alpha)
     else:
-        metrics = judge_alone(requests, slo, harm_alpha=harm_alpha)
+        metrics = traffic.judge_alone(slo, harm_alpha=harm_alpha)
     if overall(metrics) == "harm":
         return Step("roll-back", _harm(metrics), metrics)
     if stage.share == 1 and alone is not None:
-        metrics = judge_alone(requests, alone, harm_alpha=harm_alpha)
+        metrics = traffic.judge_alone(alone, harm_alpha=harm_alpha)
         if overall(metrics) == "harm":
             return Step("freeze", f"worse than stable was before it ({_harm(metrics)}): version or hour?", metrics)
     if unmeasured_windows is not None and (frozen := unmeasured(seen.windows, slo, unmeasured_windows)):
         return Step("freeze", frozen, metrics)
-    missing = _missing(seen, stage, slo, metrics, minimum_s)
+    missing = _missing(seen, traffic, stage, slo, metrics, minimum_s)
     if missing is None and unmeasured_windows is not None and (resource := unmeasured_last(seen.windows, slo)):
         missing = f"{resource} was not measured in the last window"
-    return Step("wait", missing, metrics) if missing else Step("promote", _shown(seen, metrics), metrics)
+    return Step("wait", missing, metrics) if missing else Step("promote", _shown(traffic, metrics), metrics)
 
 
-def _worthless(seen: Seen, stage: Stage, slo: Slo, silence_at_most_s: float, mismatch_alpha: float) -> str | None:
+def _worthless(
+    seen: Seen, traffic: Traffic, stage: Stage, slo: Slo, silence_at_most_s: float, mismatch_alpha: float
+) -> str | None:
     if not seen.traffic_alive:
         return "the traffic has stopped"
+    if seen.unread_s > UNREAD_AT_MOST_S:
+        return f"the counters were not read for {seen.unread_s:.0f} s: {seen.unread}"
     if seen.silent_s > silence_at_most_s:
         return f"no request was seen for {seen.silent_s:.0f} s"
-    if off := _split_is_off(seen.requests, stage.share, mismatch_alpha):
+    if off := traffic.split_is_off(stage.share, mismatch_alpha):
         return off
-    stable = [request for request in seen.requests if request.backend == "stable"][-_BASELINE_REQUESTS * 5 :]
+    stable = traffic.counts("stable", last=_BASELINE_REQUESTS * 5)
     limit = slo["error-rate"].roll_back_above if "error-rate" in slo else None
-    if limit is not None and len(stable) >= _BASELINE_REQUESTS:
-        rate = sum(request.is_error for request in stable) / len(stable)
+    if limit is not None and stable.requests >= _BASELINE_REQUESTS:
+        rate = stable.errors / stable.requests
         if rate > limit:
             return f"the baseline is sick: stable fails {rate:.1%} of its requests"
     return None
-
-
-def _split_is_off(requests: Sequence[RequestSample], share: float, alpha: float) -> str | None:
-    assigned: dict[str, Arm] = {}
-    for request in requests:
-        if assigned.setdefault(request.user_hash, request.assigned) != request.assigned:
-            return f"user {request.user_hash} was assigned to both versions within one stage"
-    exposed = sum(arm == "canary" for arm in assigned.values())
-    if mismatch_p_value(exposed, len(assigned), share) >= alpha:
-        return None
-    return f"{exposed} of {len(assigned)} users were assigned to the canary, expected {share:.1%}"
 
 
 def _harm(metrics: Sequence[JudgedMetric]) -> str:
@@ -115,16 +120,20 @@ def _harm(metrics: Sequence[JudgedMetric]) -> str:
     return f"harm shown: {metric.name} {metric.canary:.4g}{against}, after {metric.first_alarm_at} canary requests"
 
 
-def _missing(seen: Seen, stage: Stage, slo: Slo, metrics: Sequence[JudgedMetric], minimum_s: float) -> str | None:
+def _missing(
+    seen: Seen, traffic: Traffic, stage: Stage, slo: Slo, metrics: Sequence[JudgedMetric], minimum_s: float
+) -> str | None:
     """What is missing for a promotion, in words; None when nothing is."""
-    canary = counts_of(seen.requests, "canary")
+    if seen.unread:
+        return f"the counters cannot be read: {seen.unread}"
+    canary = traffic.counts("canary")
     needed = max(stage.requests, REQUESTS_AT_LEAST)
     if canary.requests < needed:
         return f"{canary.requests} of {needed} canary requests"
     if seen.elapsed_s < minimum_s:
         return f"{seen.elapsed_s:.0f} of {minimum_s:.0f} s"
     # The last ones: a version that turned bad late must not live on its past.
-    last = counts_of([r for r in seen.requests if r.backend == "canary"][-needed:], "canary")
+    last = traffic.counts("canary", last=needed)
     for name, value in (("error-rate", last.error_rate), ("latency-p95", last.p95_ms)):
         objective = slo.get(name)  # type: ignore[call-overload]
         limit = objective.promote_at_most if objective else None
@@ -137,21 +146,7 @@ def _missing(seen: Seen, stage: Stage, slo: Slo, metrics: Sequence[JudgedMetric]
     return None
 
 
-def _shown(seen: Seen, metrics: Sequence[JudgedMetric]) -> str:
-    canary = counts_of(seen.requests, "canary")
+def _shown(traffic: Traffic, metrics: Sequence[JudgedMetric]) -> str:
+    canary = traffic.counts("canary")
     against = "not worse than stable" if metrics and metrics[0].baseline is not None else "within the plan's limits"
     return f"{canary.requests} canary requests, {canary.errors} errors: {against}"
-
-
-def counts_of(requests: Sequence[RequestSample], arm: Arm) -> ArmCounts:
-    """What one arm served."""
-    mine = [request for request in requests if request.backend == arm]
-    latencies_ms = np.array([request.latency_ms for request in mine])
-    errors = sum(request.is_error for request in mine)
-    return ArmCounts(
-        requests=len(mine),
-        errors=errors,
-        error_rate=errors / len(mine) if mine else None,
-        mean_ms=round(float(latencies_ms.mean()), 3) if mine else None,
-        p95_ms=round(float(np.percentile(latencies_ms, 95)), 3) if mine else None,
-    )

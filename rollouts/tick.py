@@ -5,12 +5,12 @@ from there: it tells the router again what the router has not confirmed, and rea
 commit left off. The lease is renewed at the very end: a rollout that nobody can judge does not keep its canary traffic.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rollouts.assignment import slots_of_share
 from rollouts.calendar import reviews_between
+from rollouts.counters import Kept, requests_in
 from rollouts.journal import Draft, Entry
 from rollouts.observation import (
     Observation,
@@ -23,11 +23,12 @@ from rollouts.observation import (
     with_requests,
     with_totals,
 )
+from rollouts.observe_counters import begin_with, observe_counters
 from rollouts.rules import decide_stage
 from rollouts.running_router import FOR_GOOD_S
-from rollouts.samples import RequestSample
-from rollouts.stage import Step, counts_of
+from rollouts.stage import Step
 from rollouts.state import State, state_of
+from rollouts.traffic import traffic_of
 from rollouts.under_way import WATCH, Rollout, Waits, facts_of, irreversible, rules_of, seen_of, stage_of, waits_for
 
 
@@ -88,8 +89,8 @@ def tick(rollout: Rollout) -> tuple[State, Waits]:
     return now.state, waits
 
 
-def _observe(rollout: Rollout, state: State) -> tuple[Observation, list[RequestSample]]:
-    """Read the log on, and commit what was seen; returns all requests of the epoch."""
+def _observe(rollout: Rollout, state: State) -> tuple[Observation, Kept]:
+    """Read the log on, or the counters, and commit what was seen; returns all that is kept of the epoch."""
     now_s = rollout.now().timestamp()
     index = len(rollout.spec.stages) if state.phase == WATCH else state.stage
     before = rollout.store.load()
@@ -99,24 +100,26 @@ def _observe(rollout: Rollout, state: State) -> tuple[Observation, list[RequestS
         # The stage is judged anew; what it had seen is counted all the same.
         observation = with_totals(observation, rollout.store.requests(before.epoch))
         forget = [before.epoch]
+    if rollout.counters is not None:
+        return observe_counters(rollout, state, observation, forget)
     read, cursor, caught_up = rollout.router.requests_since(observation.cursor)
     observation = replace(observation, cursor=cursor, caught_up=caught_up)
     if state.observed_from is None or state.outcome == "completed" or state.recorded:
         rollout.store.save(replace(observation, last_tick_s=now_s), read=read)
         return observation, []
     observation, new = counted(observation, read, split=state.active)
-    requests = rollout.store.requests(observation.epoch) + new
+    requests = requests_in(rollout.store.requests(observation.epoch)) + new
     observation = replace(observation, chunks=observation.chunks + bool(new))
     resources = None
     if state.active:
         resources = rollout.resources()
         observation = with_lapse(observation, now_s, rollout.lease_s)
-    observation = with_requests(observation, requests, len(new), now_s, resources)
+    observation = with_requests(observation, requests, len(new), now_s, resources, rollout.spec.memory_limit)
     rollout.store.save(observation, new=new, read=read, forget_epochs=forget)
     return observation, requests
 
 
-def _judge_and_act(now: _Tick, observation: Observation, requests: list[RequestSample]) -> Waits:
+def _judge_and_act(now: _Tick, observation: Observation, requests: Kept) -> Waits:
     rollout, state = now.rollout, now.state
     stage, rules = stage_of(rollout.spec, state), rules_of(rollout, observation)
     seen = seen_of(rollout, state, observation, requests)
@@ -126,13 +129,12 @@ def _judge_and_act(now: _Tick, observation: Observation, requests: list[RequestS
     detail = {"why": step.why, **facts_of(seen, rules, observation)}
     waits = _act(now, step, observation, requests, detail)
     if now.state.active and now.state.observed_by == observation.by and is_full(requests, stage.requests):
-        rollout.store.save(after_epoch(observation, requests), forget_epochs=[observation.epoch])
+        begun, first = begin_with(after_epoch(observation, requests), requests)
+        rollout.store.save(begun, new=first, forget_epochs=[observation.epoch])
     return waits
 
 
-def _act(
-    now: _Tick, step: Step, observation: Observation, requests: Sequence[RequestSample], detail: dict[str, Any]
-) -> Waits:
+def _act(now: _Tick, step: Step, observation: Observation, requests: Kept, detail: dict[str, Any]) -> Waits:
     match step.action:
         case "roll-back":
             return _back(now, step, detail)
@@ -172,7 +174,7 @@ def _grow(
     step: Step,
     observation: Observation,
     detail: dict[str, Any],
-    requests: Sequence[RequestSample] = (),
+    requests: Kept = (),
 ) -> Waits:
     """Go on to what follows, if calendar, authorization and people let it."""
     rollout, state = now.rollout, now.state
@@ -196,7 +198,7 @@ def _grow(
         return Waits(f"watched for {rollout.spec.watch:.0f} s before the rollout is complete")
     following = stages[state.stage + 1]
     if requests and following.share == 1:
-        stable = counts_of(requests, "stable")
+        stable = traffic_of(requests, {}).counts("stable")
         recorded = RecordedStable(stable.requests, stable.errors, stable.p95_ms or 0.0)
         rollout.store.save(replace(observation, recorded=recorded))
     slots = slots_of_share(following.share)

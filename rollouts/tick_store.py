@@ -5,11 +5,13 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from evidence.database import LedgerError, reason, rollout_journal, rollout_requests, rollout_users, rollouts, writing
+from rollouts.counters import Kept, Reading, readings_in, requests_in
 from rollouts.journal import Draft
 from rollouts.observation import Observation
 from rollouts.samples import RequestSample
@@ -63,7 +65,7 @@ class TickStore:
         self,
         observation: Observation,
         *,
-        new: Sequence[RequestSample] = (),
+        new: Kept = (),
         read: Sequence[RequestSample] = (),
         forget_epochs: Collection[int] = (),
     ) -> None:
@@ -93,8 +95,8 @@ class TickStore:
                 old = rollout_requests.c.epoch.in_(list(forget_epochs))
                 connection.execute(delete(rollout_requests).where(of_mine, old))
 
-    def requests(self, epoch: int, at_most_chunks: int | None = None) -> list[RequestSample]:
-        """The requests of an epoch in the order in which they were seen."""
+    def requests(self, epoch: int, at_most_chunks: int | None = None) -> Kept:
+        """The requests of an epoch, or its readings of counters, in the order in which they were seen."""
         query = select(rollout_requests.c.content).where(
             rollout_requests.c.rollout_id == self.rollout_id, rollout_requests.c.epoch == epoch
         )
@@ -102,7 +104,10 @@ class TickStore:
             query = query.where(rollout_requests.c.number <= at_most_chunks)
         with _told("the requests cannot be read"), self.engine.connect() as connection:
             pieces = list(connection.execute(query.order_by(rollout_requests.c.number)).scalars())
-        return [RequestSample(*row) for piece in pieces for row in json.loads(zlib.decompress(piece))]
+        rows = [row for piece in pieces for row in json.loads(zlib.decompress(piece))]
+        if rows and isinstance(rows[0], dict):
+            return [Reading.of_json(row) for row in rows]
+        return [RequestSample(*row) for row in rows]
 
     def users_exposed(self) -> int:
         """How many different users the canary served."""
@@ -121,8 +126,9 @@ class TickStore:
                 return int(connection.execute(select(rollouts.c.notified).where(mine)).scalar_one())
 
 
-def _packed(requests: Sequence[RequestSample]) -> bytes:
-    rows = [[getattr(request, name) for name in _FIELDS] for request in requests]
+def _packed(kept: Kept) -> bytes:
+    rows: list[Any] = [reading.as_json() for reading in readings_in(kept)]
+    rows += [[getattr(request, name) for name in _FIELDS] for request in requests_in(kept)]
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)
 
 

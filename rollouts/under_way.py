@@ -1,6 +1,6 @@
 """A real rollout and everything around it: what a tick, a person's order and a status look at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,24 +11,26 @@ from decision.schedule import Schedule
 from processes.resources import Resources
 from rollouts.alone import limits_alone
 from rollouts.calendar import earliest_promotion, may_promote
+from rollouts.counters import Kept, Reading, requests_in
 from rollouts.journal import Journal
 from rollouts.observation import Observation
 from rollouts.rules import Rules, rules_entry
 from rollouts.running_router import RunningRouter
 from rollouts.sample_ratio import ALPHA
-from rollouts.samples import RequestSample
 from rollouts.stage import Seen
 from rollouts.state import State
 from rollouts.tick_store import TickStore
 from rollouts.triggers import UNMEASURED_WINDOWS, failures_in_a_row
 
-JUDGED_METRICS = 3
 WATCH = "watch"
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """A rollout and everything around it that a tick asks: ``lacks`` says what a stage's authorization lacks."""
+    """A rollout and everything around it that a tick asks: ``lacks`` says what a stage's authorization lacks.
+
+    ``counters`` are read where the plan says so, instead of the request log; CollectError when they cannot be.
+    """
 
     journal: Journal
     store: TickStore
@@ -40,6 +42,7 @@ class Rollout:
     lacks: Callable[[Stage], str | None]
     resources: Callable[[], Resources | None]
     now: Callable[[], datetime]
+    counters: Callable[[], Reading] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,10 @@ def rules_of(rollout: Rollout, observation: Observation) -> Rules:
     The budget is spent by every metric of every stage and of the watch.
     """
     share = observation.budget_share
-    alpha = rollout.spec.false_rollback_budget / (JUDGED_METRICS * (len(rollout.spec.stages) + 1)) * share
+    spec = rollout.spec
+    alpha = spec.false_rollback_budget / (spec.judged_metrics * (len(spec.stages) + 1)) * share
     alone = limits_alone(rollout.slo, observation.recorded, alpha)
-    return Rules(rollout.slo, 0.0, alpha, rollout.spec.silence, ALPHA * share, alone, UNMEASURED_WINDOWS)
+    return Rules(rollout.slo, 0.0, alpha, spec.silence, ALPHA * share, alone, UNMEASURED_WINDOWS, spec.plan_metrics)
 
 
 def waits_for(rollout: Rollout, state: State) -> Waits | None:
@@ -93,17 +97,19 @@ def waits_for(rollout: Rollout, state: State) -> Waits | None:
     return Waits(lacking) if lacking else None
 
 
-def seen_of(rollout: Rollout, state: State, observation: Observation, requests: Sequence[RequestSample]) -> Seen:
+def seen_of(rollout: Rollout, state: State, observation: Observation, requests: Kept) -> Seen:
     """What the judge is shown of this epoch now."""
     at = rollout.now()
     began_at = state.began_at or at
     return Seen(
         requests=requests,
         windows=observation.windows,
-        failures_in_a_row=failures_in_a_row(requests),
+        failures_in_a_row=failures_in_a_row(requests_in(requests)),
         elapsed_s=(at - began_at).total_seconds(),
         silent_s=at.timestamp() - observation.last_request_s,
         traffic_alive=True,
+        unread_s=at.timestamp() - observation.unread_since_s if observation.unread else 0.0,
+        unread=observation.unread,
     )
 
 

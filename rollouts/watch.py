@@ -32,7 +32,7 @@ class StageWatch:
     router: Router
     feed: Feed
     candidate: Target
-    memory_limit_bytes: float
+    memory_limit_bytes: float | None
     traffic_alive: Callable[[], bool]
     began_s: float = field(default_factory=time.monotonic)
     began_at_s: float = field(default_factory=time.time)
@@ -78,7 +78,7 @@ class StageWatch:
         cpu = None
         if before is not None and after is not None and before.created_at_s == after.created_at_s:
             cpu = (after.cpu_s - before.cpu_s) / (now_s - self._window_began_s)
-        memory = None if after is None else after.rss_bytes / self.memory_limit_bytes
+        memory = after.rss_bytes / self.memory_limit_bytes if after and self.memory_limit_bytes else None
         self.windows.append(window_of(self._window, memory=memory, cpu=cpu))
         self._window, self._window_began_s, self._resources = [], now_s, after
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from processes.errors import CollectError
 
-_TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class ScrapedMetrics:
         return sum(numbers) if values and len(numbers) == len(values) else None
 
 
-def scrape(metrics_url: str) -> ScrapedMetrics:
+def scrape(metrics_url: str, *, timeout_s: float = TIMEOUT_S) -> ScrapedMetrics:
     """Read and parse ``metrics_url`` once. Raises CollectError when it does not answer 200 with metrics."""
     try:
-        answer = httpx.get(metrics_url, timeout=_TIMEOUT_S, trust_env=False)
+        answer = httpx.get(metrics_url, timeout=timeout_s, trust_env=False)
         if answer.status_code != 200:
             raise CollectError(f"{metrics_url} answered {answer.status_code}")
         families = list(text_string_to_metric_families(answer.text))

@@ -11,8 +11,8 @@ from evidence.results import JudgedMetric
 from rollouts.alone import limits_alone
 from rollouts.judge import Requests, judge, judge_alone, overall
 from rollouts.observation import EPOCH_REQUESTS, Observation, RecordedStable
-from rollouts.under_way import JUDGED_METRICS
 
+JUDGED_METRICS = 3
 BUDGET = 0.01
 SHARES = (0.05, 0.2, 0.5)
 STAGES_AND_WATCH = len(SHARES) + 2

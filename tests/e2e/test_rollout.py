@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import sys
 import threading
 import time
@@ -15,12 +16,15 @@ from processes.supervised import supervised, wait_until_ready
 from processes.wait import wait_for
 from rollouts.haproxy_router import find_haproxy
 from rollouts.request_log import RequestLog
+from telemetry.prometheus_server import Scraped, find_prometheus, prometheus_server
+from telemetry.prometheus_source import prometheus_source
 from tests.e2e.small_release import PLAN, ROOT, command, environment, gonogo, make_release
 
 PROCESSES = ROOT / "tests" / "integration" / "rollout_processes.py"
 HAPROXY = pytest.param(
     "haproxy", marks=pytest.mark.skipif(find_haproxy() is None, reason="HAProxy is not installed on this machine")
 )
+VERSIONS = ("stable", "candidate")
 ROLLOUT = """\
 rollout:
   stages:
@@ -60,19 +64,21 @@ class Hook:
 class Site:
     """A release with what serves it: both versions, the router, users."""
 
-    def __init__(self, stack, folder, kind, *, error_rate=0.0, lease="30s", connections=4):
-        self.folder = make_release(folder)
-        ports = {name: free_port() for name in ("LISTEN", "STABLE", "CANDIDATE")}
-        rollout = ROLLOUT.replace("KIND", kind).replace("LEASE", lease)
+    def __init__(self, stack, folder, kind, *, error_rate=0.0, lease="30s", connections=4, judge=""):
+        self.folder, self.stack = make_release(folder), stack
+        self.ports = ports = {name: free_port() for name in ("LISTEN", "STABLE", "CANDIDATE")}
+        rollout = ROLLOUT.replace("KIND", kind).replace("LEASE", lease) + judge
         for name, port in ports.items():
-            rollout = rollout.replace(name, str(port), 1) if name != "CANDIDATE" else rollout.replace(name, str(port))
+            rollout = rollout.replace(f":{name}", f":{port}")
         plan = PLAN.replace("rollout:\n  stages: [{name: full, share: 100%}]\n", rollout)
         plan = plan.replace("approvals:\n  full: [{role: approver}]\n", "")
         # Servers of one machine that does other things too: how slow it is at the time is not what is tested here.
-        plan = plan.replace("profiles:\n", "  latency-p95: {unit: ms, worse_than_stable_by: 10000%}\nprofiles:\n")
+        plan = plan.replace(
+            "profiles:\n", "  latency-p95: {unit: ms, promote_at_most: 1000, worse_than_stable_by: 10000%}\nprofiles:\n"
+        )
         self.hook = Hook(stack)
         (self.folder / "plan.yaml").write_text(plan + f"notify: ['{self.hook.url}']\n")
-        for name, rate in (("stable", 0.0), ("candidate", error_rate)):
+        for name, rate in zip(VERSIONS, (0.0, error_rate), strict=True):
             argv = [sys.executable, str(PROCESSES), "backend", str(ports[name.upper()]), name, str(rate), "8"]
             stack.enter_context(supervised(name, argv, log=folder / f"{name}.log"))
         router = supervised(
@@ -85,6 +91,23 @@ class Site:
         argv = [sys.executable, str(PROCESSES), "users", self.url, "20000", str(connections)]
         stack.enter_context(supervised("users", argv, log=folder / "users.log"))
         assert gonogo(self.folder, "authorize", "plan.yaml", "--level", "full").returncode == 0
+
+    def judge_by_prometheus(self, folder):
+        """Let a Prometheus server of its own scrape both versions every second, and the plan name it."""
+        if find_prometheus() is None:
+            pytest.skip("Prometheus is not installed on this machine")
+        targets = [Scraped("shop", name, f"http://127.0.0.1:{self.ports[name.upper()]}/metrics") for name in VERSIONS]
+        server = prometheus_server(targets, rule_files=[], work_dir=folder, webhook_url=None)
+        url = self.stack.enter_context(server)
+        source = self.stack.enter_context(prometheus_source(url))
+
+        def scraped():
+            return {one.labels["target"] for one in source.query("http_requests_total")} == set(VERSIONS)
+
+        wait_for(scraped, what="Prometheus' first scrapes", timeout_s=30)
+        plan, asks = self.folder / "plan.yaml", f"{{from: prometheus, url: '{url}', job: shop, "
+        judge = "judge: " + asks + "stable: stable, candidate: candidate}"
+        plan.write_text(re.sub("judge: {.*}", judge, plan.read_text()))
 
     def status(self):
         return json.loads(gonogo(self.folder, "rollout", "status", "plan.yaml", "--json").stdout)
@@ -151,6 +174,39 @@ def test_a_bad_candidate_is_rolled_back_and_its_evidence_says_who_was_harmed(sit
     assert result["harm_to_stable_ms"] < 2000
     assert gonogo(shop.folder, "verify", "--ledger", "--replay").returncode == 0
     print(gonogo(shop.folder, "rollout", "status", "plan.yaml").stdout)
+
+
+SCRAPED = """\
+  judge: {from: metrics, stable: "http://127.0.0.1:STABLE/metrics", candidate: "http://127.0.0.1:CANDIDATE/metrics"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome"), [("metrics", "completed"), ("metrics", "rolled-back"), ("prometheus", "rolled-back")]
+)
+def test_a_candidate_is_judged_by_counters_alone(site, tmp_path, source, outcome):
+    shop = site("embedded", error_rate=0.0 if outcome == "completed" else 0.06, judge=SCRAPED)
+    if source == "prometheus":
+        shop.judge_by_prometheus(tmp_path / "prometheus")
+    started = gonogo(shop.folder, "rollout", "start", "plan.yaml")
+    assert started.returncode == 0, started.stderr
+    shop.ticks(lambda _: shop.status()["recorded"], "--for", "10s", "--every", "300ms")
+    (listed,) = json.loads(gonogo(shop.folder, "evidence", "list", "--kind", "rollout", "--json").stdout)
+    envelope = json.loads(gonogo(shop.folder, "evidence", "show", listed["record_id"], "--json").stdout)
+    predicate = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    result, canary = predicate["result"], [r for r in shop.requests() if r.backend == "canary"]
+    print(result["why"], len(canary), result["canary_requests"], result["canary_errors"], result["harm_to_stable_ms"])
+    assert result["outcome"] == outcome
+    assert result["users_exposed"] is None
+    if outcome == "rolled-back":
+        assert result["canary_requests"] == len(canary)
+        assert result["canary_errors"] == sum(request.is_error for request in canary) > 0
+        assert result["harm_to_stable_ms"] < 2000
+    verified = gonogo(shop.folder, "verify", "--ledger", "--replay")
+    assert verified.returncode == 0, verified.stdout
+    status = gonogo(shop.folder, "rollout", "status", "plan.yaml").stdout
+    assert "counters tell no users" in status
+    print(status)
 
 
 @pytest.mark.parametrize("kind", [HAPROXY, "embedded"])

@@ -1,7 +1,8 @@
 """Processes that tests of routers and rollouts start: a fast backend, and users that never stop asking.
 
 ``backend PORT NAME ERROR_RATE DELAY_MS`` answers ``NAME`` on every path; ``/fail`` answers 500, ``/chunked`` in chunks,
-``/echo`` the request's body. ``users URL COUNT CONNECTIONS [PAUSE_S]`` asks in a closed loop as users of COUNT
+``/echo`` the request's body, ``/metrics`` how many requests it answered on all other paths, all within a second.
+``users URL COUNT CONNECTIONS [PAUSE_S]`` asks in a closed loop as users of COUNT
 different ids; who lost a connection opens another.
 """
 
@@ -9,6 +10,14 @@ import asyncio
 import random
 import sys
 from urllib.parse import urlsplit
+
+METRICS = b"""\
+http_requests_total{status="200"} %d
+http_requests_total{status="500"} %d
+http_request_duration_seconds_bucket{le="1.0"} %d
+http_request_duration_seconds_bucket{le="+Inf"} %d
+"""
+answered = {True: 0, False: 0}
 
 
 class Backend(asyncio.Protocol):
@@ -38,7 +47,13 @@ class Backend(asyncio.Protocol):
         if path == b"/chunked":
             head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
             return head + b"".join(b"4\r\n%04d\r\n" % n for n in range(500)) + b"0\r\n\r\n"
+        if path == b"/metrics":
+            total = sum(answered.values())
+            text = METRICS % (answered[False], answered[True], total, total)
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n" % len(text)
+            return head + text
         failed = path == b"/fail" or random.random() < self.error_rate
+        answered[failed] += 1
         text = body if path == b"/echo" else self.name.encode()
         status = b"500 Internal Server Error" if failed else b"200 OK"
         return b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(text), text)

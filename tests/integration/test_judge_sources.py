@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from flows.arm_counters import prometheus_reading, scraped_reading
+from flows.arm_counters import Wanted, prometheus_reading, scraped_reading
 from processes.errors import CollectError
 from processes.wait import wait_for
 from rollouts.counters import judge_counters
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(find_prometheus() is None, reason="Prometheus is
 ALPHA = 0.0025
 USERS = 4
 REQUESTS = 2000
-SLOW_MS = 250.0
+WANTED = Wanted(slow_ms=250.0, too_slow_ms=1000.0)
 
 
 class Version(ThreadingHTTPServer):
@@ -104,7 +105,7 @@ def test_log_scrapes_and_prometheus_give_the_same_judgement(tmp_path: Path, erro
         router.set_share(3000)
 
         def of_prometheus():
-            return prometheus_reading(source, job="shop", stable="stable", canary="canary", slow_above_ms=SLOW_MS)
+            return prometheus_reading(source, job="shop", stable="stable", canary="canary", wanted=WANTED)
 
         def is_known() -> bool:
             try:
@@ -118,9 +119,7 @@ def test_log_scrapes_and_prometheus_give_the_same_judgement(tmp_path: Path, erro
 
         def read() -> None:
             router.renew_lease()
-            readings["scrape"].append(
-                scraped_reading(f"{stable.url}/metrics", f"{canary.url}/metrics", slow_above_ms=SLOW_MS)
-            )
+            readings["scrape"].append(scraped_reading(f"{stable.url}/metrics", f"{canary.url}/metrics", WANTED))
             readings["prometheus"].append(of_prometheus())
 
         read()
@@ -131,8 +130,10 @@ def test_log_scrapes_and_prometheus_give_the_same_judgement(tmp_path: Path, erro
             time.sleep(0.5)  # how often counters are read
         for user in users:
             user.join()
-        total = scraped_reading(f"{stable.url}/metrics", f"{canary.url}/metrics", slow_above_ms=SLOW_MS)
-        wait_for(lambda: of_prometheus() == total, what="Prometheus' last scrape", timeout_s=20)
+        total = scraped_reading(f"{stable.url}/metrics", f"{canary.url}/metrics", WANTED)
+        wait_for(
+            lambda: replace(of_prometheus(), at_s=total.at_s) == total, what="Prometheus' last scrape", timeout_s=20
+        )
         read()
         logged, _ = router.requests_since(cursor)
     judged = {name: judge_counters(found, SLO, harm_alpha=ALPHA) for name, found in readings.items()}

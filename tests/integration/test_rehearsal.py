@@ -63,6 +63,7 @@ class Live:
             stage_minimum_s=1,
             slo={name: objective for name, objective in SLO.items() if name != "cpu"},  # the load here knows no rate
             budget=0.01,
+            memory_limit_bytes=512e6,
             database_url=f"sqlite:///{self.tmp_path}/rollout.sqlite",
             rollout_id="test",
             timeout_s=timeout_s,

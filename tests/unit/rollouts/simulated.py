@@ -13,6 +13,7 @@ from decision.rollout_spec import RolloutSpec
 from decision.schedule import Schedule
 from processes.resources import Resources
 from rollouts.assignment import is_exposed, salt_key, user_hash
+from rollouts.counters import Reading
 from rollouts.journal import Draft, Journal
 from rollouts.observation import Observation
 from rollouts.running_router import Routing
@@ -88,6 +89,7 @@ class Simulation:
     lease_s: float = 3600.0
     slo: Slo = field(default_factory=lambda: dict(SLO))
     resources: Callable[[float], Resources | None] = lambda at_s: used(100e6, 0.1 * at_s)
+    counters: Callable[[], Reading] | None = None
 
     def __post_init__(self) -> None:
         self.router: Any = SimulatedRouter(lambda: self.at)
@@ -111,6 +113,7 @@ class Simulation:
             lacks=lambda stage: self.lacking.get(stage.name),
             resources=lambda: self.resources(self.at.timestamp()),
             now=lambda: self.at,
+            counters=self.counters,
         )
 
     @property
@@ -134,4 +137,4 @@ class Simulation:
 
 def spec_of(stages: list[dict[str, Any]] | None = None, **more: Any) -> RolloutSpec:
     parsed = tuple(Stage.model_validate(stage) for stage in (stages or STAGES))
-    return RolloutSpec.model_validate({"stages": parsed, **more})
+    return RolloutSpec.model_validate({"stages": parsed, "memory_limit": "512MB", **more})
