@@ -10,6 +10,7 @@ import hashlib
 SLOTS = 10_000
 NOBODY_SLOT = SLOTS - 1
 USER_HEADER = "X-User-Id"
+NO_USER = "-"
 
 
 def slot_of(user_id: str | None, salt_key: str) -> int:
@@ -27,7 +28,7 @@ def is_exposed(user_id: str | None, salt_key: str, canary_slots: int) -> bool:
 
 def user_hash(user_id: str | None) -> str:
     """A short name for a user that a request log may hold; ``-`` for a request without a user id."""
-    return "-" if user_id is None else hashlib.blake2b(user_id.encode(), digest_size=8).hexdigest()
+    return NO_USER if user_id is None else hashlib.blake2b(user_id.encode(), digest_size=8).hexdigest()
 
 
 def salt_key(salt: str) -> str:
