@@ -15,8 +15,8 @@ _REQUESTS = 10
 def reached(step: Step, requests: Sequence[RequestSample], leased_since_s: float, patience_s: float) -> Step:
     """The step itself, if the candidate can be reached; else no promotion, and after ``patience_s`` a freeze.
 
-    It cannot when the last ten or more requests of its users went to stable although the lease held. ``requests`` are in
-    the order in which they ended.
+    It cannot when the last ten or more requests of its users went to stable although the lease held. ``requests`` are
+    in the order in which they ended.
     """
     if step.action not in ("promote", "wait"):
         return step

@@ -131,7 +131,9 @@ def _says_nothing(broken: Broken, traffic: Traffic, *, sick: bool) -> bool:
     elif broken.name == "latency-mean":
         values = (stable.mean_ms, canary.mean_ms)
     ours, theirs = values
-    return stable.requests >= _STABLE_BESIDE and ours is not None and theirs is not None and ours >= theirs / 2
+    if stable.requests < _STABLE_BESIDE or ours is None or theirs is None:
+        return False
+    return ours >= max(theirs, broken.bad) / 2
 
 
 def _worthless(

@@ -26,11 +26,15 @@ _RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 @dataclass(frozen=True)
 class Broken:
-    """A limit that is broken: which, in words, and by how many of the canary's last requests."""
+    """A limit that is broken: which, in words, and by how many of the canary's last requests.
+
+    ``bad`` is by what, as a window told it: a share of failures, or milliseconds.
+    """
 
     name: ObjectiveName
     why: str
     last: int
+    bad: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,13 @@ def broken_limits(
             continue
         last = windows[-objective.windows :]
         values = [_value(name, window, objective.roll_back_above) for window in last]
-        if len(values) == objective.windows and all(
-            value is not None and _broken(value, objective.roll_back_above, objective.roll_back_below)
-            for value in values
+        told = [value for value in values if value is not None]
+        if len(told) == objective.windows and all(
+            _broken(value, objective.roll_back_above, objective.roll_back_below) for value in told
         ):
-            why = f"{name} was {values[-1]:.4g} and beyond its limit for {objective.windows} windows"
-            yield Broken(name, why, sum(window.requests for window in last))
+            why = f"{name} was {told[-1]:.4g} and beyond its limit for {objective.windows} windows"
+            bad = 1 - told[-1] if name == "availability" else told[-1]
+            yield Broken(name, why, sum(window.requests for window in last), bad)
 
 
 def limited_resources(slo: Slo) -> list[Resource]:
