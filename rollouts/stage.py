@@ -11,7 +11,7 @@ from rollouts.counters import Kept, errors_at_once, readings_in, requests_in
 from rollouts.judge import EDITION, overall
 from rollouts.sample_ratio import ALPHA
 from rollouts.traffic import Traffic, traffic_of
-from rollouts.triggers import Broken, CanaryWindow, broken_limits, unmeasured, unmeasured_last
+from rollouts.triggers import BY_CHANCE_AT_MOST, Broken, CanaryWindow, broken_limits, unmeasured, unmeasured_last
 
 REQUESTS_AT_LEAST = 200
 """Canary requests that any stage needs, also one that states none."""
@@ -79,7 +79,7 @@ def next_step(
     """
     traffic = traffic_of(seen.requests, plan_metrics or {}, edition=edition)
     ill = _sick_baseline(traffic, slo)
-    for broken in _broken(seen, slo):
+    for broken in _broken(seen, slo, edition):
         if edition < 2 or stage.share == 1 or not _says_nothing(broken, traffic, sick=ill is not None):
             return Step("roll-back", broken.why)
         ill = ill or f"{broken.why}, and stable fares no better at the same time"
@@ -107,8 +107,9 @@ def next_step(
     return Step("wait", missing, metrics) if missing else Step("promote", _shown(traffic, metrics), metrics)
 
 
-def _broken(seen: Seen, slo: Slo) -> Iterator[Broken]:
-    yield from broken_limits(seen.windows, requests_in(seen.requests), seen.failures_in_a_row, slo)
+def _broken(seen: Seen, slo: Slo, edition: int) -> Iterator[Broken]:
+    latest, by_chance_at_most = requests_in(seen.requests), 1.0 if edition < 2 else BY_CHANCE_AT_MOST
+    yield from broken_limits(seen.windows, latest, seen.failures_in_a_row, slo, by_chance_at_most=by_chance_at_most)
     objective = slo.get("error-rate")
     if objective and (why := errors_at_once(readings_in(seen.requests), objective)):
         yield Broken("error-rate", why, objective.at_least_requests)

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Literal, get_args
 
 import numpy as np
+from scipy.stats import binom
 
 from decision.objectives import Objective, ObjectiveName, Slo
 from rollouts.samples import RequestSample
@@ -19,6 +20,12 @@ Resource = Literal["memory", "cpu"]
 
 UNMEASURED_WINDOWS = 3
 """A resource may be unmeasured in fewer windows than this among the last twice as many."""
+
+BY_CHANCE_AT_MOST = 1e-5
+"""How often windows in a row may break a limit of a rate by chance where the rate is just the limit.
+
+22 days have some 60,000 windows of 30 s: a candidate that keeps well below its limit is then not taken back by chance.
+"""
 
 _REQUESTS_FOR_LATENCY = 20
 _RESOURCES: tuple[Resource, ...] = get_args(Resource)
@@ -68,11 +75,19 @@ def window_of(
 
 
 def broken_limits(
-    windows: Sequence[CanaryWindow], latest: Sequence[RequestSample], failures_in_a_row: int, slo: Slo
+    windows: Sequence[CanaryWindow],
+    latest: Sequence[RequestSample],
+    failures_in_a_row: int,
+    slo: Slo,
+    *,
+    by_chance_at_most: float = BY_CHANCE_AT_MOST,
 ) -> Iterator[Broken]:
     """The limits that are broken by the windows so far (oldest first).
 
-    ``latest`` are all requests so far: limits that act at once look at the last ones, whatever window they are in.
+    ``latest`` are all requests so far: limits that act at once look at the last ones, whatever window they are in. A
+    window of n requests breaks the limit p of a rate when it is above it, and when n requests of which each fails with
+    probability p show as many failures too seldom for chance (exact binomial, one-sided): so many windows in a row by
+    chance ``by_chance_at_most``.
     """
     run = slo.get("consecutive-failures")
     if run and run.roll_back_above is not None and failures_in_a_row > run.roll_back_above:
@@ -85,8 +100,11 @@ def broken_limits(
         last = windows[-objective.windows :]
         values = [_value(name, window, objective.roll_back_above) for window in last]
         told = [value for value in values if value is not None]
+        in_one = by_chance_at_most ** (1 / objective.windows)
         if len(told) == objective.windows and all(
-            _broken(value, objective.roll_back_above, objective.roll_back_below) for value in told
+            _broken(value, objective.roll_back_above, objective.roll_back_below)
+            and _chance(name, window, objective) <= in_one
+            for value, window in zip(told, last, strict=True)
         ):
             why = f"{name} was {told[-1]:.4g} and beyond its limit for {objective.windows} windows"
             bad = 1 - told[-1] if name == "availability" else told[-1]
@@ -139,6 +157,15 @@ def failures_in_a_row(requests: Iterable[RequestSample], so_far: int = 0) -> int
 
 def _broken(value: float, above: float | None, below: float | None) -> bool:
     return (above is not None and value > above) or (below is not None and value < below)
+
+
+def _chance(name: ObjectiveName, window: CanaryWindow, objective: Objective) -> float:
+    """How often a window of as many requests, each failing at just the limit, has so many failures; 0 for no rate."""
+    if name == "error-rate" and objective.roll_back_above is not None:
+        return float(binom.sf(window.errors - 1, window.requests, objective.roll_back_above))
+    if name == "availability" and objective.roll_back_below is not None:
+        return float(binom.sf(window.unavailable - 1, window.requests, 1 - objective.roll_back_below))
+    return 0.0
 
 
 def _value(name: ObjectiveName, window: CanaryWindow, limit: float | None) -> float | None:

@@ -59,7 +59,7 @@ def test_counters_are_added_up_over_their_other_labels() -> None:
         reading = scraped_reading(url, url, WANTED)
     arm = reading.canary
     assert reading.stable == arm
-    assert (arm.requests, arm.errors, arm.rejections) == (100, 2, 4)
+    assert (arm.requests, arm.errors, arm.rejections) == (100, 2, 5)
     assert (arm.slow, arm.too_slow) == (17, 2)
     assert arm.metrics == {"failed-checkouts": (1, 10)}
     assert (reading.slow_ms, reading.too_slow_ms) == (250, 500)

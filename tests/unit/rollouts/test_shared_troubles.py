@@ -58,7 +58,7 @@ def test_a_baseline_that_stays_sick_keeps_the_rollout_frozen_and_a_canary_that_i
     assert (simulation.state.hold, simulation.state.outcome) == ("frozen", "")
     simulation.router.canary_errors = 0.3
     through(simulation, until=lambda state: state.outcome == "rolled-back", minutes=3)
-    attachments = {a.name: a.content for a in measurement_of(simulation.rollout, "r", {}).attachments}
+    attachments = {a.name: a.content for a in measurement_of(simulation.rollout).attachments}
     assert rollout_of(attachments, "embedded").outcome == "rolled-back"
 
 

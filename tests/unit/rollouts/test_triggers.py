@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from decision.objectives import Objective
@@ -26,17 +27,38 @@ def test_good_windows_break_no_limit():
 @pytest.mark.parametrize(
     ("bad", "times"),
     [
-        ({"errors": 4}, 3),
+        ({"errors": 7}, 3),
         ({"p95_ms": 600.0}, 3),
         ({"memory": 0.9}, 2),
         ({"cpu": 0.9}, 3),
-        ({"unavailable": 3}, 1),
+        ({"unavailable": 12}, 1),
     ],
 )
 def test_a_limit_acts_after_its_number_of_windows_in_a_row_and_not_before(bad, times):
     assert fires(*[window(**bad)] * times)
     assert fires(window(), *[window(**bad)] * (times - 1)) is None
     assert fires(*[window(**bad)] * (times - 1), window()) is None
+
+
+def test_a_rate_that_chance_explains_breaks_no_limit():
+    # One of 100 is the limit of both. 4 errors of 200, and 3 that were not answered, are more, and come by chance.
+    assert fires(*[window(errors=4)] * 9) is None
+    assert fires(*[window(unavailable=3)] * 9) is None
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_candidate_at_half_its_limit_is_not_taken_back_in_22_days(status):
+    random = np.random.default_rng(22)
+    failed = random.binomial(100, 0.005, size=22 * 86400 // 30)
+    windows = [window(100, errors=n, unavailable=n if status == 503 else 0) for n in failed]
+    assert max(failed) >= 4  # the limits alone, 1 of 100, would have been broken
+    assert not any(fires(*windows[n : n + 3]) for n in range(len(windows)))
+
+
+def test_a_candidate_at_six_times_its_limit_is_taken_back_within_minutes():
+    failed = np.random.default_rng(6).binomial(100, 0.06, size=20)
+    windows = [window(100, errors=n) for n in failed]
+    assert any(fires(*windows[n : n + 3]) for n in range(len(windows)))
 
 
 def test_the_last_hundred_requests_act_at_once_and_fewer_say_nothing():
