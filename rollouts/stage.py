@@ -102,6 +102,8 @@ def next_step(
     if unmeasured_windows is not None and (frozen := unmeasured(seen.windows, slo, unmeasured_windows)):
         return Step("freeze", frozen, metrics)
     missing = _missing(seen, traffic, stage, slo, metrics, minimum_s)
+    if missing is None and not metrics and edition >= 2:
+        missing = "nothing can be judged: without a stable arm beside it, slo must limit error-rate or latency-p95"
     if missing is None and unmeasured_windows is not None and (resource := unmeasured_last(seen.windows, slo)):
         missing = f"{resource} was not measured in the last window"
     return Step("wait", missing, metrics) if missing else Step("promote", _shown(traffic, metrics), metrics)

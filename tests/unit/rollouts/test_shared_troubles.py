@@ -92,6 +92,14 @@ def test_a_candidate_that_cannot_be_reached_is_not_promoted_for_its_past_and_peo
     assert "the candidate cannot be reached" in simulation.state.why
 
 
+def test_a_candidate_alone_that_no_limit_judges_is_never_promoted(tmp_path):
+    simulation = Simulation(tmp_path, spec_of([SHORT[2]]))
+    simulation.slo, simulation.router.canary_errors = {}, 1.0
+    simulation.pass_time(600, requests=30_000, ticks=10)
+    assert simulation.state.phase == "stage"
+    assert "nothing can be judged" in simulation.waits.why
+
+
 def test_evidence_of_an_older_edition_is_judged_by_its_own_rules():
     requests = routed(3000, share=0.5, canary_errors=0.3, stable_errors=0.3, seed=1)
     seen = Seen(requests, (), 0, 60.0, 0.0, True)
