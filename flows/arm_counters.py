@@ -97,7 +97,7 @@ def _names(wanted: Wanted) -> list[str]:
 
 
 def _counters(where: str, series: Iterable[_Series], wanted: Wanted) -> ArmCounters:
-    by_status, within, own = dict.fromkeys(("all", "5", "4", "429"), 0.0), dict[float, float](), dict[str, float]()
+    by_status, within, own = dict.fromkeys(("all", "5", "4"), 0.0), dict[float, float](), dict[str, float]()
     names = set(_names(wanted))
     for name, labels, value in series:
         if name not in {_REQUESTS, _BUCKETS} | names:
@@ -108,7 +108,7 @@ def _counters(where: str, series: Iterable[_Series], wanted: Wanted) -> ArmCount
             limit_ms = 1000 * float(labels["le"])
             within[limit_ms] = within.get(limit_ms, 0.0) + value
         elif name == _REQUESTS and (status := labels.get("status")):
-            for kind in {"all", status[0], status} & by_status.keys():
+            for kind in {"all", status[0]} & by_status.keys():
                 by_status[kind] += value
         elif name == _REQUESTS:
             raise CollectError(f"{where}: {_REQUESTS} has no label status")
@@ -117,7 +117,7 @@ def _counters(where: str, series: Iterable[_Series], wanted: Wanted) -> ArmCount
     return ArmCounters(
         requests=by_status["all"],
         errors=by_status["5"],
-        rejections=by_status["4"] - by_status["429"],
+        rejections=by_status["4"],
         slow=_above(where, within, wanted.slow_ms),
         too_slow=_above(where, within, wanted.too_slow_ms),
         metrics={name: _pair(where, name, metric, own) for name, metric in wanted.metrics.items()},

@@ -4,11 +4,19 @@ from scipy.stats import beta
 
 from decision.objectives import Objective, Slo
 from decision.quantities import Margin
-from rollouts.judge import LATENCY_FLOOR_MS
+from rollouts.judge import LATENCY_FLOOR_MS, REJECTION_MARGIN
 from rollouts.observation import RecordedStable
 
 _ERROR_MARGIN = Margin(absolute=0.005, relative=None)
 _LATENCY_MARGIN = Margin(absolute=None, relative=0.10)
+
+
+def rejections_alone(recorded: RecordedStable | None, alpha: float) -> float | None:
+    """The share of rejections that a candidate alone may have, as ``limits_alone``; None when stable's is not known."""
+    if recorded is None or recorded.rejections is None or not recorded.requests:
+        return None
+    allowed = _upper(recorded.rejections, recorded.requests, alpha) + REJECTION_MARGIN
+    return allowed if allowed < 1 else None
 
 
 def limits_alone(slo: Slo, recorded: RecordedStable | None, alpha: float) -> Slo:
@@ -19,8 +27,7 @@ def limits_alone(slo: Slo, recorded: RecordedStable | None, alpha: float) -> Slo
     """
     if recorded is None or not recorded.requests:
         return slo
-    n, k = recorded.requests, recorded.errors
-    upper = 1.0 if k == n else float(beta.ppf(1 - alpha, k + 1, n - k))
+    upper = _upper(recorded.errors, recorded.requests, alpha)
     errors, latency = slo.get("error-rate"), slo.get("latency-p95")
     limits: Slo = dict(slo)
     allowed = upper + _margin(errors, _ERROR_MARGIN).allowance(upper)
@@ -29,6 +36,10 @@ def limits_alone(slo: Slo, recorded: RecordedStable | None, alpha: float) -> Slo
     spare_ms = max(LATENCY_FLOOR_MS, _margin(latency, _LATENCY_MARGIN).allowance(recorded.p95_ms))
     limits["latency-p95"] = _limited(latency, "ms", "promote_at_most", recorded.p95_ms + spare_ms)
     return limits
+
+
+def _upper(k: int, n: int, alpha: float) -> float:
+    return 1.0 if k == n else float(beta.ppf(1 - alpha, k + 1, n - k))
 
 
 def _margin(objective: Objective | None, default: Margin) -> Margin:

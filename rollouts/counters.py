@@ -113,7 +113,12 @@ def judge_counters(
 
 
 def judge_counters_alone(
-    readings: Sequence[Reading], slo: Slo, metrics: Metrics | None = None, *, harm_alpha: float
+    readings: Sequence[Reading],
+    slo: Slo,
+    metrics: Metrics | None = None,
+    *,
+    harm_alpha: float,
+    rejections_at_most: float | None = None,
 ) -> tuple[JudgedMetric, ...]:
     """Judge the canary without a stable arm beside it, by the plan's own limits, as ``judge_alone`` does.
 
@@ -122,6 +127,7 @@ def judge_counters_alone(
     canary = increases(readings)[:, 1]
     errors, latency = slo.get("error-rate"), slo.get("latency-p95")
     columns: list[tuple[str, int, int, float | None]] = [
+        ("rejection-rate", _REJECTIONS, _REQUESTS, rejections_at_most),
         ("error-rate", _ERRORS, _REQUESTS, errors.roll_back_above if errors else None),
         ("latency-p95", _SLOW, _REQUESTS, SLOW_SHARE_MARGIN if latency and latency.promote_at_most else None),
     ]
@@ -140,11 +146,9 @@ def counts_of_readings(readings: Sequence[Reading], arm: Arm, last: int | None =
     The P95 is the lowest of the plan's limits that it is not above, or the next number above both: how far above them
     it is cannot be told.
     """
-    counted = increases(readings)[:, _ARMS.index(arm)]
-    if last is not None and len(counted):
-        since_end = np.cumsum(counted[::-1, _REQUESTS])
-        counted = counted[max(0, len(counted) - 1 - int(np.searchsorted(since_end, last))) :]
-    total = counted.sum(axis=0)
+    if last is not None:
+        readings = readings_of_last(readings, arm, last)
+    total = increases(readings)[:, _ARMS.index(arm)].sum(axis=0)
     requests, errors = round(float(total[_REQUESTS])), round(float(total[_ERRORS]))
     return ArmCounts(
         requests=requests,
@@ -153,6 +157,12 @@ def counts_of_readings(readings: Sequence[Reading], arm: Arm, last: int | None =
         mean_ms=None,
         p95_ms=_p95_ms(total, readings[-1]) if requests else None,
     )
+
+
+def readings_of_last(readings: Sequence[Reading], arm: Arm, last: int) -> Sequence[Reading]:
+    """The readings between which an arm served at least its ``last`` so many requests; all when there are fewer."""
+    since_end = np.cumsum(increases(readings)[::-1, _ARMS.index(arm), _REQUESTS])
+    return readings[max(0, len(since_end) - 1 - int(np.searchsorted(since_end, last))) :]
 
 
 def errors_at_once(readings: Sequence[Reading], objective: Objective | None) -> str | None:
@@ -187,6 +197,13 @@ def totals_of(kept: Kept, arm: Arm) -> tuple[int, int]:
         return counts.requests, counts.errors
     mine = [request for request in requests_in(kept) if request.backend == arm]
     return len(mine), sum(request.is_error for request in mine)
+
+
+def rejections_of(kept: Kept, arm: Arm) -> int:
+    """How many requests of one arm were rejected."""
+    if readings := readings_in(kept):
+        return round(float(increases(readings)[:, _ARMS.index(arm), _REJECTIONS].sum()))
+    return sum(request.backend == arm and request.is_rejection for request in requests_in(kept))
 
 
 def fewest_of_canary(kept: Kept) -> int:

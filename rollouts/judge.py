@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from decision.objectives import Objective, Slo
 from decision.quantities import Margin
 from evidence.results import Interval, JudgedMetric
-from rollouts.samples import RequestSample
+from rollouts.assignment import NO_USER
+from rollouts.clusters import design_effect
+from rollouts.samples import RATE_LIMITED, RequestSample
 from rollouts.two_sample import (
     Counts,
     bound_of_difference,
@@ -38,11 +40,18 @@ NON_INFERIOR_ALPHA = 0.05
 INTERVAL_ALPHA = 0.025
 LATENCY_FLOOR_MS = 5.0
 SLOW_SHARE_MARGIN = 0.05
+EDITION = 2
+"""Of the rules. Evidence says by which it was judged, and is judged again by that one.
+
+1: every request stands for itself, 429 is no rejection, the plan's limits do not ask how stable fares, and rejections
+are not judged without a stable arm.
+"""
 _THRESHOLD_FROM = 50
 _THRESHOLD_LAST = 5000
 _ALONE_BLOCK = 10
 _DEFAULT_ERROR_MARGIN = 0.005
-_REJECTIONS = Objective(unit="ratio", worse_than_stable_by=Margin(absolute=0.02, relative=None))
+REJECTION_MARGIN = 0.02
+_REJECTIONS = Objective(unit="ratio", worse_than_stable_by=Margin(absolute=REJECTION_MARGIN, relative=None))
 _DEFAULT_LATENCY_MARGIN = 0.10
 
 CountedMetric = Literal["error-rate", "rejection-rate", "latency-p95"]
@@ -56,17 +65,28 @@ class Requests:
     is_error: NDArray[np.bool_]
     is_rejection: NDArray[np.bool_]
     latency_ms: NDArray[np.float64]
+    user: NDArray[np.int64] | None = None
+    """Numbers from 0 for users; None where users are not known: then every request stands for itself."""
 
     @classmethod
-    def of(cls, requests: Sequence[RequestSample]) -> "Requests":
-        """Arrays of logged requests."""
+    def of(cls, requests: Sequence[RequestSample], *, edition: int = EDITION) -> "Requests":
+        """Arrays of logged requests, as this ``edition`` of the rules looks at them."""
         ordered = sorted(requests, key=lambda request: request.at_s)
+        before = edition < 2
         return cls(
             np.array([r.backend == "canary" for r in ordered], dtype=bool),
             np.array([r.is_error for r in ordered], dtype=bool),
-            np.array([r.is_rejection for r in ordered], dtype=bool),
+            np.array([r.is_rejection and not (before and r.status == RATE_LIMITED) for r in ordered], dtype=bool),
             np.array([r.latency_ms for r in ordered], dtype=float),
+            None if before else _users(ordered),
         )
+
+
+def _users(requests: Sequence[RequestSample]) -> NDArray[np.int64]:
+    """Numbers for users; who has no id may be anybody, so that each of those requests is a user."""
+    numbers: dict[str | int, int] = {}
+    names = (n if r.user_hash == NO_USER else r.user_hash for n, r in enumerate(requests))
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
 def judge(requests: Requests, slo: Slo, *, harm_alpha: float, intervals: bool = False) -> tuple[JudgedMetric, ...]:
@@ -92,13 +112,18 @@ def overall(metrics: Sequence[JudgedMetric]) -> str:
     return "non-inferior" if verdicts == {"non-inferior"} else "not-proven"
 
 
-def judge_alone(requests: Requests, slo: Slo, *, harm_alpha: float) -> tuple[JudgedMetric, ...]:
+def judge_alone(
+    requests: Requests, slo: Slo, *, harm_alpha: float, rejections_at_most: float | None = None
+) -> tuple[JudgedMetric, ...]:
     """Judge the canary without a stable arm beside it: error rate and slow requests against the plan's own limits.
 
     The error rate is judged against ``roll_back_above``; P95 is below ``promote_at_most`` when fewer than 5 % of
-    requests are slower than that.
+    requests are slower than that. A plan limits no rejections: ``rejections_at_most`` is what stable has shown.
     """
     judged = []
+    if rejections_at_most is not None:
+        rejected = requests.is_rejection[requests.is_canary]
+        judged.append(_judged_alone("rejection-rate", rejected, rejections_at_most, _rate(rejected), harm_alpha))
     errors, latency = slo.get("error-rate"), slo.get("latency-p95")
     if errors is not None and errors.roll_back_above is not None:
         bad = requests.is_error[requests.is_canary]
@@ -208,7 +233,16 @@ def _rate_of(
     counts = count_bad(blocks, requests.is_canary, bad)
     stable, canary = _rate(bad[~requests.is_canary]), _rate(bad[requests.is_canary])
     margin = _margin_of_rate(objective, stable)
-    return _judged(name, stable, canary, counts, margin, margin, harm_alpha, intervals)
+    alike = _alike(requests, bad)
+    return _judged(name, stable, canary, counts, margin, margin, harm_alpha, intervals, alike)
+
+
+def _alike(requests: Requests, bad: NDArray[np.bool_]) -> float:
+    """By how much less the last ``bad`` ones tell because those of one user are alike."""
+    if requests.user is None:
+        return 1.0
+    begin = len(requests.user) - len(bad)
+    return design_effect(requests.user[begin:], requests.is_canary[begin:], bad)
 
 
 def _margin_of_rate(objective: Objective | None, stable: float | None) -> float:
@@ -220,17 +254,28 @@ def _margin_of_rate(objective: Objective | None, stable: float | None) -> float:
 def _latency(requests: Requests, objective: Objective | None, harm_alpha: float, intervals: bool) -> JudgedMetric:
     stable_ms = requests.latency_ms[~requests.is_canary]
     canary_ms = requests.latency_ms[requests.is_canary]
-    counts, margin_ms = _slow_counts(requests, objective)
+    counts, margin_ms, slow = _slow_counts(requests, objective)
     return _judged(
-        "latency-p95", _p95(stable_ms), _p95(canary_ms), counts, SLOW_SHARE_MARGIN, margin_ms, harm_alpha, intervals
+        "latency-p95",
+        _p95(stable_ms),
+        _p95(canary_ms),
+        counts,
+        SLOW_SHARE_MARGIN,
+        margin_ms,
+        harm_alpha,
+        intervals,
+        _alike(requests, slow),
     )
 
 
-def _slow_counts(requests: Requests, objective: Objective | None) -> tuple[Counts, float]:
-    """Slow requests per block, each block with the threshold that was known before it; and the last margin in ms."""
+def _slow_counts(requests: Requests, objective: Objective | None) -> tuple[Counts, float, NDArray[np.bool_]]:
+    """Slow requests per block, each block with the threshold that was known before it; and the last margin in ms.
+
+    The last are the requests from the first block on, by whether they were slow.
+    """
     stable_at = np.flatnonzero(~requests.is_canary)
     if len(stable_at) <= _THRESHOLD_FROM:
-        return Counts(*(np.zeros(0) for _ in range(4))), LATENCY_FLOOR_MS
+        return Counts(*(np.zeros(0) for _ in range(4))), LATENCY_FLOOR_MS, np.zeros(0, dtype=bool)
     begin = int(stable_at[_THRESHOLD_FROM - 1]) + 1
     is_canary, latency_ms = requests.is_canary[begin:], requests.latency_ms[begin:]
     blocks = cut_into_blocks(is_canary)
@@ -243,7 +288,7 @@ def _slow_counts(requests: Requests, objective: Objective | None) -> tuple[Count
         margin_ms = _margin_ms(objective, p95_ms)
         slow[start:end] = latency_ms[start:end] > p95_ms + margin_ms
         start = int(end)
-    return count_bad(blocks, is_canary, slow), margin_ms
+    return count_bad(blocks, is_canary, slow), margin_ms, slow
 
 
 def _margin_ms(objective: Objective | None, p95_ms: float) -> float:
@@ -261,8 +306,9 @@ def _judged(
     margin: float,
     harm_alpha: float,
     intervals: bool,
+    alike: float = 1.0,
 ) -> JudgedMetric:
-    harm, within = log_evidence("worse", counts, delta), log_evidence("within", counts, delta)
+    harm, within = log_evidence("worse", counts, delta) / alike, log_evidence("within", counts, delta)
     alarms = np.flatnonzero(harm >= -np.log(harm_alpha))
     shown = bool(len(within)) and bool(within[-1] >= -np.log(NON_INFERIOR_ALPHA))
     interval = None

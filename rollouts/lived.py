@@ -289,7 +289,7 @@ def _stage_result(one: LivedStage, step: Step, rules: Rules) -> StageResult:
     if readings := readings_in(decided):
         # What was counted between the last reading of the stage and the first after it belongs to neither.
         kept, stable, canary = readings, stable.plus(afterwards, "stable"), canary.plus(afterwards, "canary")
-    traffic, metrics = traffic_of(kept, rules.plan_metrics), step.metrics
+    traffic, metrics = traffic_of(kept, rules.plan_metrics, edition=rules.edition), step.metrics
     outcome = outcome_of(step)
     if one.ended_by:
         outcome = "rolled-back" if one.ended_as == "roll-back" else "unfinished"

@@ -46,6 +46,7 @@ class RecordedStable:
     requests: int
     errors: int
     p95_ms: float
+    rejections: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Observation:
 
     ``by`` is the journal entry from which requests count, ``chunks`` the number of pieces in which the epoch's requests
     are kept, ``window_from`` the index of the first request of the open window. ``uncounted`` are canary requests that
-    were not judged: they began while a share changed. ``lapsed_s`` is for how long no tick renewed the stage's lease.
+    were not judged: they began while a share changed. ``lapsed_s`` is for how long no tick renewed the stage's lease,
+    which has held since ``leased_since_s`` (0: since the stage began).
     ``latest`` are the counters as they were last read, ``kept`` as they were last kept; since ``unread_since_s`` they
     could not be read, because of ``unread``.
     ``test`` says what the last reading of the outcomes of an A/B test found.
@@ -77,6 +79,7 @@ class Observation:
     earlier_canary: ArmTotals = NO_REQUESTS
     uncounted: ArmTotals = NO_REQUESTS
     lapsed_s: float = 0.0
+    leased_since_s: float = 0.0
     recorded: RecordedStable | None = None
     reviewed_s: float = 0.0
     ticks: int = 0
@@ -154,7 +157,9 @@ def counted(
 def with_lapse(observation: Observation, now_s: float, lease_s: float) -> Observation:
     """With the time since the last tick that no lease covered: the candidate was not seen then."""
     last_s = max(observation.last_tick_s, observation.began_s)
-    return replace(observation, lapsed_s=observation.lapsed_s + max(0.0, now_s - last_s - lease_s))
+    lapsed_s = max(0.0, now_s - last_s - lease_s)
+    since_s = now_s if lapsed_s > 0 else observation.leased_since_s
+    return replace(observation, lapsed_s=observation.lapsed_s + lapsed_s, leased_since_s=since_s)
 
 
 def with_requests(

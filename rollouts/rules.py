@@ -7,13 +7,14 @@ from typing import Any
 from decision.objectives import Objective, Slo, Stage
 from decision.quantities import Margin
 from decision.rollout_spec import PlanMetric
+from rollouts.judge import EDITION
 from rollouts.sample_ratio import ALPHA
 from rollouts.stage import Seen, Step, next_step
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What stages are decided by; the last four as ``next_step`` knows them."""
+    """What stages are decided by; the last six as ``next_step`` knows them."""
 
     slo: Slo
     minimum_s: float
@@ -23,6 +24,8 @@ class Rules:
     alone: Slo | None = None
     unmeasured_windows: int | None = None
     plan_metrics: Mapping[str, PlanMetric] = field(default_factory=dict)
+    rejections_alone: float | None = None
+    edition: int = EDITION
 
 
 def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
@@ -38,6 +41,8 @@ def decide_stage(seen: Seen, stage: Stage, rules: Rules) -> Step:
         alone=rules.alone,
         unmeasured_windows=rules.unmeasured_windows,
         plan_metrics=rules.plan_metrics,
+        rejections_alone=rules.rejections_alone,
+        edition=rules.edition,
     )
 
 
@@ -63,6 +68,8 @@ def read_rules(entry: Mapping[str, Any]) -> Rules:
         alone=None if alone is None else read_slo(alone),
         unmeasured_windows=entry.get("unmeasured_windows"),
         plan_metrics={name: _plan_metric(metric) for name, metric in entry.get("plan_metrics", {}).items()},
+        rejections_alone=entry.get("rejections_alone"),
+        edition=entry.get("edition", 1),
     )
 
 

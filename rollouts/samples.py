@@ -31,8 +31,8 @@ class RequestSample:
 
     @property
     def is_rejection(self) -> bool:
-        """A 4xx other than 429: a client's mistake, or a version that refuses what stable takes."""
-        return 400 <= self.status < 500 and self.status != RATE_LIMITED
+        """A 4xx: a client's mistake, or a version that refuses what stable takes (429 as well)."""
+        return 400 <= self.status < 500
 
     @property
     def is_unavailable(self) -> bool:

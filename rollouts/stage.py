@@ -1,6 +1,6 @@
 """What to do in a stage, from what was seen in it. Pure: no clock, no router, no database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,10 +8,10 @@ from decision.objectives import Slo, Stage
 from decision.rollout_spec import PlanMetric
 from evidence.results import JudgedMetric
 from rollouts.counters import Kept, errors_at_once, readings_in, requests_in
-from rollouts.judge import overall
+from rollouts.judge import EDITION, overall
 from rollouts.sample_ratio import ALPHA
 from rollouts.traffic import Traffic, traffic_of
-from rollouts.triggers import CanaryWindow, triggered, unmeasured, unmeasured_last
+from rollouts.triggers import Broken, CanaryWindow, broken_limits, unmeasured, unmeasured_last
 
 REQUESTS_AT_LEAST = 200
 """Canary requests that any stage needs, also one that states none."""
@@ -20,6 +20,8 @@ UNREAD_AT_MOST_S = 30.0
 """For so long the counters of both arms may be unreadable before that freezes the rollout."""
 
 _BASELINE_REQUESTS = 100
+_STABLE_BESIDE = 5
+"""Of so few requests of stable nothing is said: the canary's limit stands."""
 
 
 @dataclass(frozen=True)
@@ -60,30 +62,41 @@ def next_step(
     alone: Slo | None = None,
     unmeasured_windows: int | None = None,
     plan_metrics: Mapping[str, PlanMetric] | None = None,
+    rejections_alone: float | None = None,
+    edition: int = EDITION,
 ) -> Step:
     """Harm first, then anything that makes judging worthless, then promotion; else wait.
+
+    A limit of errors or latency that stable nearly breaks at the same time, and a sick baseline, are no harm: they
+    freeze, unless the judge shows that the canary is worse still.
 
     ``mismatch_alpha`` is the probability of freezing a router that splits as it should. ``alone`` are the limits by
     which a candidate without a stable arm beside it is promoted (None: those of ``slo``). Beyond them it is frozen and
     not rolled back: they come from another hour, and what changed may be the load. A resource that the plan limits
     and that so many as ``unmeasured_windows`` do not tell freezes a stage without harm (None: it is not asked for).
-    ``plan_metrics`` are judged where counters were read.
+    ``plan_metrics`` are judged where counters were read. ``rejections_alone`` is the share of rejections that freezes a
+    candidate without a stable arm beside it (None: they are not judged then). ``edition`` is that of the rules.
     """
-    if broken := triggered(seen.windows, requests_in(seen.requests), seen.failures_in_a_row, slo):
-        return Step("roll-back", broken)
-    if broken := errors_at_once(readings_in(seen.requests), slo.get("error-rate")):
-        return Step("roll-back", broken)
-    traffic = traffic_of(seen.requests, plan_metrics or {})
-    if frozen := _worthless(seen, traffic, stage, slo, silence_at_most_s, mismatch_alpha):
+    traffic = traffic_of(seen.requests, plan_metrics or {}, edition=edition)
+    ill = _sick_baseline(traffic, slo)
+    for broken in _broken(seen, slo):
+        if edition < 2 or stage.share == 1 or not _says_nothing(broken, traffic, sick=ill is not None):
+            return Step("roll-back", broken.why)
+        ill = ill or f"{broken.why}, and stable fares no better at the same time"
+    if frozen := _worthless(seen, traffic, stage, silence_at_most_s, mismatch_alpha):
         return Step("freeze", frozen)
+    if ill and edition < 2:
+        return Step("freeze", ill)
     if stage.share < 1:
         metrics = traffic.judge(slo, harm_alpha=harm_alpha)
     else:
         metrics = traffic.judge_alone(slo, harm_alpha=harm_alpha)
     if overall(metrics) == "harm":
         return Step("roll-back", _harm(metrics), metrics)
+    if ill:
+        return Step("freeze", ill, metrics)
     if stage.share == 1 and alone is not None:
-        metrics = traffic.judge_alone(alone, harm_alpha=harm_alpha)
+        metrics = traffic.judge_alone(alone, harm_alpha=harm_alpha, rejections_at_most=rejections_alone)
         if overall(metrics) == "harm":
             return Step("freeze", f"worse than stable was before it ({_harm(metrics)}): version or hour?", metrics)
     if unmeasured_windows is not None and (frozen := unmeasured(seen.windows, slo, unmeasured_windows)):
@@ -94,8 +107,37 @@ def next_step(
     return Step("wait", missing, metrics) if missing else Step("promote", _shown(traffic, metrics), metrics)
 
 
+def _broken(seen: Seen, slo: Slo) -> Iterator[Broken]:
+    yield from broken_limits(seen.windows, requests_in(seen.requests), seen.failures_in_a_row, slo)
+    objective = slo.get("error-rate")
+    if objective and (why := errors_at_once(readings_in(seen.requests), objective)):
+        yield Broken("error-rate", why, objective.at_least_requests)
+
+
+def _says_nothing(broken: Broken, traffic: Traffic, *, sick: bool) -> bool:
+    """Whether a broken limit says nothing of the candidate, because stable breaks it as well.
+
+    That is: stable is sick, or fared at least half as badly in the time of the requests that broke the limit. Half,
+    because the canary is looked at when it is unlucky.
+    """
+    if broken.name in ("memory", "cpu"):
+        return False
+    if sick and broken.name in ("error-rate", "availability", "consecutive-failures"):
+        return True
+    stable, canary = traffic.beside(broken.last)
+    values = (stable.error_rate, canary.error_rate)
+    if broken.name == "latency-p95":
+        values = (stable.p95_ms, canary.p95_ms)
+    elif broken.name == "latency-mean":
+        values = (stable.mean_ms, canary.mean_ms)
+    ours, theirs = values
+    if stable.requests < _STABLE_BESIDE or ours is None or theirs is None:
+        return False
+    return ours >= max(theirs, broken.bad) / 2
+
+
 def _worthless(
-    seen: Seen, traffic: Traffic, stage: Stage, slo: Slo, silence_at_most_s: float, mismatch_alpha: float
+    seen: Seen, traffic: Traffic, stage: Stage, silence_at_most_s: float, mismatch_alpha: float
 ) -> str | None:
     if not seen.traffic_alive:
         return "the traffic has stopped"
@@ -103,8 +145,10 @@ def _worthless(
         return f"the counters were not read for {seen.unread_s:.0f} s: {seen.unread}"
     if seen.silent_s > silence_at_most_s:
         return f"no request was seen for {seen.silent_s:.0f} s"
-    if off := traffic.split_is_off(stage.share, mismatch_alpha):
-        return off
+    return traffic.split_is_off(stage.share, mismatch_alpha)
+
+
+def _sick_baseline(traffic: Traffic, slo: Slo) -> str | None:
     stable = traffic.counts("stable", last=_BASELINE_REQUESTS * 5)
     limit = slo["error-rate"].roll_back_above if "error-rate" in slo else None
     if limit is not None and stable.requests >= _BASELINE_REQUESTS:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rollouts.assignment import slots_of_share
 from rollouts.calendar import reviews_between
-from rollouts.counters import Kept, requests_in
+from rollouts.counters import Kept, rejections_of, requests_in
 from rollouts.journal import Draft
 from rollouts.observation import (
     Observation,
@@ -26,6 +26,7 @@ from rollouts.observation import (
 from rollouts.observe_counters import begin_with, observe_counters
 from rollouts.one_tick import OneTick
 from rollouts.proving import prove, sign_what_was_shown
+from rollouts.rerouted import reached
 from rollouts.rules import decide_stage
 from rollouts.running_router import FOR_GOOD_S
 from rollouts.stage import Step
@@ -97,6 +98,7 @@ def _judge_and_act(now: OneTick, observation: Observation, requests: Kept) -> Wa
     stage, rules = stage_of(rollout.spec, state), rules_of(rollout, observation)
     seen = seen_of(rollout, state, observation, requests)
     step = decide_stage(seen, stage, rules)
+    step = reached(step, requests_in(requests), observation.leased_since_s, rules.silence_at_most_s)
     observation = replace(observation, judged=_judged(step))
     rollout.store.save(observation)
     detail = {"why": step.why, **facts_of(seen, rules, observation)}
@@ -178,7 +180,8 @@ def _grow(
     following = stages[state.stage + 1]
     if requests and following.share == 1:
         stable = traffic_of(requests, {}).counts("stable")
-        recorded = RecordedStable(stable.requests, stable.errors, stable.p95_ms or 0.0)
+        rejections = rejections_of(requests, "stable")
+        recorded = RecordedStable(stable.requests, stable.errors, stable.p95_ms or 0.0, rejections)
         rollout.store.save(replace(observation, recorded=recorded))
     slots = slots_of_share(following.share)
     expose = Draft("expose", following.name, slots, {"salt": following.salt, "why": step.why})

@@ -1,7 +1,9 @@
 """What was seen of both arms, whether request by request or by counters: what the rules of a stage ask of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -16,9 +18,10 @@ from rollouts.counters import (
     judge_counters,
     judge_counters_alone,
     readings_in,
+    readings_of_last,
     requests_in,
 )
-from rollouts.judge import Requests, judge, judge_alone
+from rollouts.judge import EDITION, Requests, judge, judge_alone
 from rollouts.sample_ratio import mismatch_p_value
 from rollouts.samples import Arm, RequestSample
 
@@ -29,8 +32,13 @@ class Traffic(Protocol):
     def judge(self, slo: Slo, *, harm_alpha: float, intervals: bool = False) -> tuple[JudgedMetric, ...]:
         """The canary beside stable."""
 
-    def judge_alone(self, slo: Slo, *, harm_alpha: float) -> tuple[JudgedMetric, ...]:
+    def judge_alone(
+        self, slo: Slo, *, harm_alpha: float, rejections_at_most: float | None = None
+    ) -> tuple[JudgedMetric, ...]:
         """The canary without a stable arm beside it."""
+
+    def beside(self, last: int) -> tuple[ArmCounts, ArmCounts]:
+        """What stable and the canary served while the canary served its last so many requests."""
 
     def counts(self, arm: Arm, last: int | None = None) -> ArmCounts:
         """What an arm served."""
@@ -44,14 +52,26 @@ class Logged:
     """Requests, one by one. See ``Traffic``."""
 
     requests: Sequence[RequestSample]
+    edition: int = EDITION
 
     def judge(self, slo: Slo, *, harm_alpha: float, intervals: bool = False) -> tuple[JudgedMetric, ...]:
         """See ``Traffic``."""
-        return judge(Requests.of(self.requests), slo, harm_alpha=harm_alpha, intervals=intervals)
+        return judge(self._arrays(), slo, harm_alpha=harm_alpha, intervals=intervals)
 
-    def judge_alone(self, slo: Slo, *, harm_alpha: float) -> tuple[JudgedMetric, ...]:
+    def judge_alone(
+        self, slo: Slo, *, harm_alpha: float, rejections_at_most: float | None = None
+    ) -> tuple[JudgedMetric, ...]:
         """See ``Traffic``."""
-        return judge_alone(Requests.of(self.requests), slo, harm_alpha=harm_alpha)
+        return judge_alone(self._arrays(), slo, harm_alpha=harm_alpha, rejections_at_most=rejections_at_most)
+
+    def beside(self, last: int) -> tuple[ArmCounts, ArmCounts]:
+        """See ``Traffic``."""
+        since_s = min((r.at_s for r in islice(_canary_backwards(self.requests), last)), default=inf)
+        at_that_time = [request for request in self.requests if request.at_s >= since_s]
+        return counts_of(at_that_time, "stable"), counts_of(at_that_time, "canary")
+
+    def _arrays(self) -> Requests:
+        return Requests.of(self.requests, edition=self.edition)
 
     def counts(self, arm: Arm, last: int | None = None) -> ArmCounts:
         """See ``Traffic``."""
@@ -81,9 +101,18 @@ class Counted:
         """See ``Traffic``."""
         return judge_counters(self.readings, slo, self.metrics, harm_alpha=harm_alpha, intervals=intervals)
 
-    def judge_alone(self, slo: Slo, *, harm_alpha: float) -> tuple[JudgedMetric, ...]:
+    def judge_alone(
+        self, slo: Slo, *, harm_alpha: float, rejections_at_most: float | None = None
+    ) -> tuple[JudgedMetric, ...]:
         """See ``Traffic``."""
-        return judge_counters_alone(self.readings, slo, self.metrics, harm_alpha=harm_alpha)
+        return judge_counters_alone(
+            self.readings, slo, self.metrics, harm_alpha=harm_alpha, rejections_at_most=rejections_at_most
+        )
+
+    def beside(self, last: int) -> tuple[ArmCounts, ArmCounts]:
+        """See ``Traffic``."""
+        recent = readings_of_last(self.readings, "canary", last)
+        return counts_of_readings(recent, "stable"), counts_of_readings(recent, "canary")
 
     def counts(self, arm: Arm, last: int | None = None) -> ArmCounts:
         """See ``Traffic``."""
@@ -94,11 +123,15 @@ class Counted:
         return None
 
 
-def traffic_of(kept: Kept, metrics: Mapping[str, PlanMetric]) -> Traffic:
-    """What was kept of an epoch."""
+def traffic_of(kept: Kept, metrics: Mapping[str, PlanMetric], *, edition: int = EDITION) -> Traffic:
+    """What was kept of an epoch, as this ``edition`` of the rules looks at it."""
     if readings := readings_in(kept):
         return Counted(readings, metrics)
-    return Logged(requests_in(kept))
+    return Logged(requests_in(kept), edition)
+
+
+def _canary_backwards(requests: Sequence[RequestSample]) -> Iterator[RequestSample]:
+    return (request for request in reversed(requests) if request.backend == "canary")
 
 
 def counts_of(requests: Sequence[RequestSample], arm: Arm) -> ArmCounts:

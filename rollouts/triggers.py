@@ -4,7 +4,7 @@ A window with too few requests to tell says nothing: neither bad nor good. What 
 is another matter: after some patience it makes judging worthless.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
@@ -22,6 +22,19 @@ UNMEASURED_WINDOWS = 3
 
 _REQUESTS_FOR_LATENCY = 20
 _RESOURCES: tuple[Resource, ...] = get_args(Resource)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A limit that is broken: which, in words, and by how many of the canary's last requests.
+
+    ``bad`` is by what, as a window told it: a share of failures, or milliseconds.
+    """
+
+    name: ObjectiveName
+    why: str
+    last: int
+    bad: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,28 +67,30 @@ def window_of(
     )
 
 
-def triggered(
+def broken_limits(
     windows: Sequence[CanaryWindow], latest: Sequence[RequestSample], failures_in_a_row: int, slo: Slo
-) -> str | None:
-    """Which limit is broken by the windows so far (oldest first), in words; None for none.
+) -> Iterator[Broken]:
+    """The limits that are broken by the windows so far (oldest first).
 
     ``latest`` are all requests so far: limits that act at once look at the last ones, whatever window they are in.
     """
     run = slo.get("consecutive-failures")
     if run and run.roll_back_above is not None and failures_in_a_row > run.roll_back_above:
-        return f"{failures_in_a_row} canary requests in a row failed, the limit is {run.roll_back_above:g}"
-    if broken := _at_once(latest, slo.get("error-rate")):
-        return broken
+        why = f"{failures_in_a_row} canary requests in a row failed, the limit is {run.roll_back_above:g}"
+        yield Broken("consecutive-failures", why, failures_in_a_row)
+    yield from _at_once(latest, slo.get("error-rate"))
     for name, objective in slo.items():
         if objective.roll_back_above is None and objective.roll_back_below is None:
             continue
-        values = [_value(name, window, objective.roll_back_above) for window in windows[-objective.windows :]]
-        if len(values) == objective.windows and all(
-            value is not None and _broken(value, objective.roll_back_above, objective.roll_back_below)
-            for value in values
+        last = windows[-objective.windows :]
+        values = [_value(name, window, objective.roll_back_above) for window in last]
+        told = [value for value in values if value is not None]
+        if len(told) == objective.windows and all(
+            _broken(value, objective.roll_back_above, objective.roll_back_below) for value in told
         ):
-            return f"{name} was {values[-1]:.4g} and beyond its limit for {objective.windows} windows"
-    return None
+            why = f"{name} was {told[-1]:.4g} and beyond its limit for {objective.windows} windows"
+            bad = 1 - told[-1] if name == "availability" else told[-1]
+            yield Broken(name, why, sum(window.requests for window in last), bad)
 
 
 def limited_resources(slo: Slo) -> list[Resource]:
@@ -104,14 +119,14 @@ def unmeasured_last(windows: Sequence[CanaryWindow], slo: Slo) -> Resource | Non
     return next((name for name in limited if not windows or _value(name, windows[-1], None) is None), None)
 
 
-def _at_once(latest: Sequence[RequestSample], objective: Objective | None) -> str | None:
+def _at_once(latest: Sequence[RequestSample], objective: Objective | None) -> Iterator[Broken]:
     if objective is None or objective.roll_back_at_once_above is None:
-        return None
+        return
     needed = max(objective.at_least_requests, 1)
     last = list(islice((r.is_error for r in reversed(latest) if r.backend == "canary"), needed))
-    if len(last) < needed or sum(last) / needed <= objective.roll_back_at_once_above:
-        return None
-    return f"error-rate is {sum(last) / needed:.1%} in the last {needed} canary requests"
+    if len(last) == needed and sum(last) / needed > objective.roll_back_at_once_above:
+        why = f"error-rate is {sum(last) / needed:.1%} in the last {needed} canary requests"
+        yield Broken("error-rate", why, needed)
 
 
 def failures_in_a_row(requests: Iterable[RequestSample], so_far: int = 0) -> int:

@@ -9,7 +9,7 @@ from decision.objectives import Slo, Stage
 from decision.rollout_spec import RolloutSpec
 from decision.schedule import Schedule
 from processes.resources import Resources
-from rollouts.alone import limits_alone
+from rollouts.alone import limits_alone, rejections_alone
 from rollouts.calendar import earliest_promotion, may_promote
 from rollouts.counters import Kept, Reading, requests_in
 from rollouts.journal import Journal
@@ -77,7 +77,17 @@ def rules_of(rollout: Rollout, observation: Observation) -> Rules:
     spec = rollout.spec
     alpha = spec.false_rollback_budget / (spec.judged_metrics * (len(spec.stages) + 1)) * share
     alone = limits_alone(rollout.slo, observation.recorded, alpha)
-    return Rules(rollout.slo, 0.0, alpha, spec.silence, ALPHA * share, alone, UNMEASURED_WINDOWS, spec.plan_metrics)
+    return Rules(
+        rollout.slo,
+        0.0,
+        alpha,
+        spec.silence,
+        ALPHA * share,
+        alone,
+        UNMEASURED_WINDOWS,
+        spec.plan_metrics,
+        rejections_alone(observation.recorded, alpha),
+    )
 
 
 def waits_for(rollout: Rollout, state: State) -> Waits | None:

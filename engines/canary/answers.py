@@ -23,7 +23,7 @@ class By(StrEnum):
 
 
 class Answer(NamedTuple):
-    """One answer; ``by`` is None where neither ensemble nor router was asked."""
+    """One answer; ``by`` is None where neither ensemble nor router was asked. Only errors keep their ids."""
 
     at_s: float
     method: str

@@ -31,6 +31,7 @@ WAIT_S = 5
 _CONNECT_S = 3
 # The server ends what the service no longer waits for, and a transaction that a dead process left open.
 _POSTGRESQL_LIMITS = "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
+_SQLITE_PAGES_KB = 500
 _SCHEMA_LOCK = 7_310_044_001
 _DIALECTS = ("sqlite", "postgresql+psycopg")
 
@@ -90,7 +91,7 @@ def open_database(url: str, pool_size: int = DEFAULT_POOL_SIZE) -> Engine:
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": WAIT_S,
-        "pool_use_lifo": True,  # no more connections than are needed at a time: each of SQLite's keeps pages of its own
+        "pool_use_lifo": True,  # no more connections than are needed at a time: each of SQLite's keeps its own pages
         "hide_parameters": True,  # an error that is logged must not hold what a user said
     }
     if not url.startswith("sqlite"):
@@ -103,6 +104,7 @@ def open_database(url: str, pool_size: int = DEFAULT_POOL_SIZE) -> Engine:
         cursor = connection.cursor()  # type: ignore[attr-defined]
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute(f"PRAGMA cache_size=-{_SQLITE_PAGES_KB}")  # the pages that the system keeps are as good
         cursor.close()
 
     return engine

@@ -98,7 +98,7 @@ def application(settings: Settings) -> ASGIApp:
         persona_routes(cache),
         root_chat_routes(cache),
         recommend_routes(source, user_needed=user_needed),
-        experiment_routes(shared.switches, shared.outcomes, source.arm, settings),
+        experiment_routes(shared, source.arm, settings),
         cache_routes(cache, settings),
     ]
     if sessions is not None:
@@ -107,7 +107,7 @@ def application(settings: Settings) -> ASGIApp:
         routes += [
             conversation_routes(sessions, turns, user_needed=user_needed),
             summary_routes(sessions, turns, user_needed=user_needed),
-            canary_routes(shared.switches, answers, settings),
+            canary_routes(shared, answers, settings),
         ]
     for some in routes:
         app.include_router(some, responses=documented(*GATE_STATUSES, 422))

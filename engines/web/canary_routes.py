@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from engines.canary.answers import MOST_ERRORS, Answer, Answers, By, by_path, failures_in_a_row, measured
 from engines.canary.health import LEAST_ANSWERS, Check, checks, memory_share, state_of
 from engines.settings import Settings
+from engines.shared import Shared
 from engines.switches import Canary, SwitchStore
 from engines.web.admin import admin_of
 from engines.web.canary_schemas import (
@@ -39,9 +40,9 @@ _log = structlog.get_logger("ion")
 _ENDPOINTS = ["/api/v2/recommend/personalized"]
 
 
-def canary_routes(switches: SwitchStore, answers: Answers, settings: Settings) -> APIRouter:
+def canary_routes(shared: Shared, answers: Answers, settings: Settings) -> APIRouter:
     """The routes; what changes or removes anything asks for the admin right."""
-    routes = APIRouter(prefix="/api/v2/canary", tags=["canary"])
+    routes, switches = APIRouter(prefix="/api/v2/canary", tags=["canary"]), shared.switches
     admin = [Depends(admin_of(settings))]
 
     @routes.get("/ping")
@@ -57,23 +58,24 @@ def canary_routes(switches: SwitchStore, answers: Answers, settings: Settings) -
         return _health(answers)
 
     @routes.get("/status")
-    def status() -> CanaryStatus:
-        return _status(switches.read().canary, answers)
+    async def status() -> CanaryStatus:
+        now = await shared.calls.run(switches.read)
+        return await run_in_threadpool(_status, now.canary, answers)
 
     @routes.post("/config", dependencies=admin, responses=documented(403))
     async def config(request: CanaryConfigRequest) -> CanaryConfig:
-        before = (await run_in_threadpool(switches.read)).canary
+        before = (await shared.calls.run(switches.read)).canary
         wanted = Canary(
             before.enabled if request.enabled is None else request.enabled,
             before.percentage if request.canary_percentage is None else request.canary_percentage,
         )
-        now = await run_in_threadpool(_set, switches, before, wanted)
+        now = await shared.calls.run(_set, switches, before, wanted)
         return now.model_copy(update={"metadata": {"user_provided_metadata": request.metadata}})
 
     @routes.post("/rollback", dependencies=admin, responses=documented(403))
     async def rollback() -> CanaryConfig:
-        before = (await run_in_threadpool(switches.read)).canary
-        return await run_in_threadpool(_set, switches, before, Canary(enabled=False, percentage=0.0))
+        before = (await shared.calls.run(switches.read)).canary
+        return await shared.calls.run(_set, switches, before, Canary(enabled=False, percentage=0.0))
 
     @routes.get("/errors")
     async def errors(limit: Annotated[int, Query(ge=1, le=MOST_ERRORS)] = 50) -> ErrorList:
@@ -84,16 +86,21 @@ def canary_routes(switches: SwitchStore, answers: Answers, settings: Settings) -
         return Forgotten(forgotten=answers.reset())
 
     @routes.get("/export/json")
-    def export() -> CanaryExport:
-        return CanaryExport(
-            exported_at=datetime.now(UTC),
-            status=_status(switches.read().canary, answers),
-            metrics=_metrics(answers),
-            health=_health(answers),
-            errors=_errors(answers, MOST_ERRORS),
-        )
+    async def export() -> CanaryExport:
+        now = await shared.calls.run(switches.read)
+        return await run_in_threadpool(_exported, now.canary, answers)
 
     return routes
+
+
+def _exported(canary: Canary, answers: Answers) -> CanaryExport:
+    return CanaryExport(
+        exported_at=datetime.now(UTC),
+        status=_status(canary, answers),
+        metrics=_metrics(answers),
+        health=_health(answers),
+        errors=_errors(answers, MOST_ERRORS),
+    )
 
 
 def _set(switches: SwitchStore, before: Canary, wanted: Canary) -> CanaryConfig:

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from engines.experiments.analysis import analysed
 from engines.experiments.metrics import METRICS, PLANNED_USERS_PER_ARM
-from engines.experiments.outcomes import Outcome, Outcomes, rows
+from engines.experiments.outcomes import Outcome, rows
 from engines.experiments.statistics import ALPHA
 from engines.settings import Settings
-from engines.switches import Arm, Experiment, SwitchStore
+from engines.shared import Shared
+from engines.switches import Arm, Experiment
 from engines.web.admin import admin_of
 from engines.web.callers import caller, check_same_user
 from engines.web.experiment_schemas import (
@@ -59,14 +59,15 @@ _Since = Annotated[
 ArmOf = Callable[[str], Arm | None]
 
 
-def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, settings: Settings) -> APIRouter:
+def experiment_routes(shared: Shared, arm_of: ArmOf, settings: Settings) -> APIRouter:
     """The routes. What is of all users, and what changes or removes anything, asks for the admin right."""
     routes = APIRouter(prefix="/api/v2/experiments", tags=["experiments"])
     admin = [Depends(admin_of(settings))]
     user = Annotated[str | None, Depends(caller(needed=settings.production))]
+    switches, outcomes = shared.switches, shared.outcomes
 
     async def running() -> datetime:
-        began_at = (await run_in_threadpool(switches.read)).experiment.began_at
+        began_at = (await shared.calls.run(switches.read)).experiment.began_at
         if began_at is None or settings.release == "phase3":
             raise HTTPException(409, "no experiment runs")
         return began_at
@@ -76,7 +77,7 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
         check_same_user(request.user_id, asking)
         arm, source = arm_of(request.user_id), secrets.token_urlsafe(16)
         told = (request.metric_name, request.user_id, request.value, arm, source, request.session_id)
-        at = await run_in_threadpool(outcomes.record, *told)
+        at = await shared.calls.run(outcomes.record, *told)
         assert at is not None  # its source is new
         return Recorded(
             user_id=request.user_id,
@@ -89,8 +90,8 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
 
     @routes.get("/status")
     async def status() -> ExperimentStatus:
-        experiment = (await run_in_threadpool(switches.read)).experiment
-        counts = await run_in_threadpool(outcomes.counts)
+        experiment = (await shared.calls.run(switches.read)).experiment
+        counts = await shared.calls.run(outcomes.counts)
         return ExperimentStatus(running=experiment.running, began_at=experiment.began_at, outcomes=counts)
 
     # Both before the metric of any name, which would take "list" and "reset" for one.
@@ -100,7 +101,7 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
 
     @routes.post("/metrics/reset", dependencies=admin, responses=documented(403))
     async def reset() -> Forgotten:
-        removed = await run_in_threadpool(outcomes.remove_all)
+        removed = await shared.calls.run(outcomes.remove_all)
         _log.info("outcomes removed", outcomes=removed)
         return Forgotten(forgotten=removed)
 
@@ -108,36 +109,36 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
     async def metric(name: str) -> MetricCompared:
         if name not in METRICS:
             raise HTTPException(404, "there is no such metric")
-        found = await run_in_threadpool(analysed, outcomes, await running())
+        found = await shared.calls.run(analysed, outcomes, await running())
         if missing := found.metrics[name].missing:
             raise HTTPException(409, missing)
         return metric_shown(name, found)
 
     @routes.get("/analysis", responses=documented(409))
     async def analysis(began_at: Annotated[datetime, Depends(running)]) -> ExperimentAnalysis:
-        return analysis_shown(await run_in_threadpool(analysed, outcomes, began_at), began_at)
+        return analysis_shown(await shared.calls.run(analysed, outcomes, began_at), began_at)
 
     @routes.get("/report", responses=documented(409))
     async def report(began_at: Annotated[datetime, Depends(running)]) -> ExperimentReport:
-        return report_shown(await run_in_threadpool(analysed, outcomes, began_at), began_at)
+        return report_shown(await shared.calls.run(analysed, outcomes, began_at), began_at)
 
     @routes.get("/configuration")
     async def configuration() -> ExperimentConfig:
-        return _configured((await run_in_threadpool(switches.read)).experiment)
+        return _configured((await shared.calls.run(switches.read)).experiment)
 
     @routes.post("/start", dependencies=admin, responses=documented(403, 409))
     async def start() -> ExperimentConfig:
         if settings.release == "phase3":
             raise HTTPException(409, "this release has one way to answer: there is nothing to compare")
-        if (await run_in_threadpool(switches.read)).experiment.running:
+        if (await shared.calls.run(switches.read)).experiment.running:
             raise HTTPException(409, "an experiment runs")
-        now = await run_in_threadpool(switches.start_experiment)
+        now = await shared.calls.run(switches.start_experiment)
         _log.info("experiment started")
         return _configured(now.experiment)
 
     @routes.post("/stop", dependencies=admin, responses=documented(403))
     async def stop() -> ExperimentConfig:
-        now = await run_in_threadpool(switches.stop_experiment)
+        now = await shared.calls.run(switches.stop_experiment)
         _log.info("experiment stopped")
         return _configured(now.experiment)
 
@@ -149,19 +150,19 @@ def experiment_routes(switches: SwitchStore, outcomes: Outcomes, arm_of: ArmOf, 
         limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 10_000,
     ) -> StreamingResponse:
         began = _time(since)
-        first = await run_in_threadpool(outcomes.page, began, None, min(limit, _ROWS_AT_ONCE))
-        return StreamingResponse(_csv(outcomes, began, first, limit), media_type="text/csv")
+        first = await shared.calls.run(outcomes.page, began, None, min(limit, _ROWS_AT_ONCE))
+        return StreamingResponse(_csv(shared, began, first, limit), media_type="text/csv")
 
     return routes
 
 
-async def _csv(outcomes: Outcomes, since: datetime, page: list[Outcome], limit: int) -> AsyncIterator[str]:
+async def _csv(shared: Shared, since: datetime, page: list[Outcome], limit: int) -> AsyncIterator[str]:
     """No connection to the database is held while a client reads; an outage breaks the answer off."""
     yield _lines([("at", "user_id", *METRICS)])
     while page:
         yield _lines(rows(page, METRICS))
         limit -= len(page)
-        page = await run_in_threadpool(outcomes.page, since, page[-1], min(limit, _ROWS_AT_ONCE)) if limit else []
+        page = await shared.calls.run(shared.outcomes.page, since, page[-1], min(limit, _ROWS_AT_ONCE)) if limit else []
 
 
 def _lines(of_rows: Iterable[Sequence[str]]) -> str:

@@ -140,7 +140,7 @@ def _observe(scope: Scope, status: int, duration_s: float, answers: Answers) -> 
     method = scope["method"] if scope["method"] in _METHODS else "other"
     observe_answer(method, path, status, duration_s)
     if scope["path"] not in OPEN_PATHS and not path.startswith(_WATCHING):
-        by, ids = answered_by.get(), (request_id.get(), trace_id.get())
+        by, ids = answered_by.get(), (request_id.get(), trace_id.get()) if status >= 500 else ("", "")
         answers.note(Answer(time.time(), method, path, status, round(duration_s * 1000, 3), by, *ids))
     if status >= 400 or duration_s > _SLOW_S:
         log, what = (_log.error, "failed request") if status >= 500 else (_log.warning, "slow request")

@@ -199,6 +199,14 @@ def test_in_a_pod_the_api_is_where_kubernetes_says(cluster: Cluster, monkeypatch
         gateway_of(Spec.model_validate({**ROUTER, "ca_file": "missing"}), cluster.folder)
 
 
+def test_where_counters_are_judged_no_log_is_needed(cluster: Cluster) -> None:
+    spec = Spec.model_validate({**ROUTER, "server": cluster.api.url, "request_log": None})
+    gateway = gateway_of(spec, cluster.folder)
+    assert (gateway.end_of_log(), gateway.requests_since(7)) == (0, ([], 7, True))
+    gateway.set_share(500, "salt")
+    assert gateway.read().slots == 500
+
+
 def test_requests_are_read_from_the_log_that_the_gateway_writes(cluster: Cluster) -> None:
     assert cluster.gateway.requests_since(0) == ([], 0, True)
     (cluster.folder / "requests.log").write_bytes(format_line(1.0, 2.5, 200, "canary", "canary", "a-request-id"))

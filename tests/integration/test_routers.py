@@ -358,5 +358,9 @@ def test_an_empty_user_id_is_no_user(open_rig: Rig) -> None:
     """All who are sent one would else share a slot, and a share of users would be any share of requests."""
     open_rig.router.set_share(SLOTS - 1)
     assert [open_rig.served_by(user) for user in ("", None)] == ["stable"] * 2
-    nobodies = [request for request in requests_of(open_rig, 3) if request.user_hash == "-"]
-    assert [request.assigned for request in nobodies] == ["stable"] * 2
+
+    def nobodies() -> list[RequestSample]:
+        return [request for request in open_rig.router.requests_since(0)[0] if request.user_hash == "-"]
+
+    wait_for(lambda: len(nobodies()) >= 2, what="both requests logged", timeout_s=20)
+    assert [request.assigned for request in nobodies()] == ["stable"] * 2

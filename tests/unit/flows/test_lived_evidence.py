@@ -18,6 +18,8 @@ from evidence.store import EvidenceStore, open_store
 from flows.authorization import awaited, pending
 from flows.nightly import every_night
 from flows.stage_evidence import LedgerEvidence
+from flows.staged_rollout import start
+from processes.errors import UsageError
 from rollouts.journal import Entry
 from rollouts.started import Started, read_started
 from tests.e2e.small_release import PLAN, make_release
@@ -171,3 +173,29 @@ def test_a_rollout_signs_under_the_plans_collector_on_the_stage_as_it_was_starte
         assert old in text
         plan_file.path.write_text(text.replace(old, new))
         assert verdict(read_plan(plan_file.path)) == left, new
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "      outcomes: {from: run/outcomes.csv}\n",
+            "",
+            "stage ab-test has metrics, and no outcomes to take them from",
+        ),
+        ("baseline: 40%, expected: 60%, ", "", "its A/B test has no planned size"),
+    ],
+)
+def test_a_rollout_whose_ab_test_could_never_be_looked_at_is_not_started(
+    folder: Path, store: EvidenceStore, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    router = """\
+  router: {kind: embedded, listen: "127.0.0.1:1", stable: "http://a:1", candidate: "http://a:2", control: c,
+           request_log: l}
+"""
+    text = lived_plan().replace("rollout:\n", "rollout:\n" + router).replace(old, new)
+    if not new and "outcomes" in old:
+        text = text.replace(COLLECT, "claims:\n")
+    (folder / "plan.yaml").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        start(folder / "plan.yaml", tmp_path / "home", "a test")

@@ -166,10 +166,17 @@ def test_a_limit_that_acts_at_once_acts_on_counters(tmp_path):
     simulation, _ = counted(tmp_path)
     through(simulation, until=lambda state: state.stage == 0)
     simulation.router.canary_errors = 0.5
-    simulation.router.stable_errors = 0.5  # an outage of both: the judge shows nothing, the limit acts all the same
     simulation.pass_time(30, requests=3000)
     assert simulation.state.outcome == "rolled-back"
     assert "in the last" in simulation.state.why
+
+
+def test_an_outage_of_both_versions_freezes_a_rollout_that_counters_judge(tmp_path):
+    simulation, _ = counted(tmp_path)
+    through(simulation, until=lambda state: state.stage == 0)
+    simulation.router.canary_errors = simulation.router.stable_errors = 0.5
+    simulation.pass_time(30, requests=3000)
+    assert (simulation.state.hold, simulation.state.outcome) == ("frozen", "")
 
 
 def test_a_version_that_is_started_again_counts_from_zero(tmp_path):

@@ -91,6 +91,26 @@ def test_chunks_are_passed_on_in_the_one_way_in_which_they_were_read() -> None:
     assert copied(text) == b"3\r\nabc\r\na\r\n0123456789\r\n0\r\nx-sum: 1\r\n\r\n"
 
 
+def test_a_copy_that_is_cancelled_just_as_something_comes_ends() -> None:
+    """A version's answer ends the body of its request: one that went on would hold both connections.
+
+    Python's wait_for went on up to 3.11 (https://github.com/python/cpython/issues/86296).
+    """
+
+    async def cancel() -> bool:
+        reader, sink = asyncio.StreamReader(), Sink()
+        into: Any = sink
+        copying = asyncio.ensure_future(Copy(reader, into, silence_s=60, not_taken_s=60).counted(1000))
+        await asyncio.sleep(0)
+        reader.feed_data(b"x")
+        await asyncio.sleep(0)  # what was fed is taken, and not handed on yet
+        copying.cancel()
+        done, _ = await asyncio.wait({copying}, timeout=5)
+        return bool(done)
+
+    assert asyncio.run(cancel())
+
+
 def test_a_connection_field_cannot_take_the_length_off_a_body() -> None:
     fields = (
         (b"content-length", b"5"),

@@ -1,8 +1,12 @@
 import pytest
 
 from decision.objectives import Objective
-from rollouts.triggers import CanaryWindow, failures_in_a_row, triggered, unmeasured, unmeasured_last, window_of
+from rollouts.triggers import CanaryWindow, broken_limits, failures_in_a_row, unmeasured, unmeasured_last, window_of
 from tests.unit.rollouts.requests import SLO, routed
+
+
+def first(windows, latest, row, slo):
+    return next((broken.why for broken in broken_limits(windows, latest, row, slo)), None)
 
 
 def window(requests=200, errors=0, **changes):
@@ -11,7 +15,7 @@ def window(requests=200, errors=0, **changes):
 
 
 def fires(*windows, row=0, latest=()):
-    return triggered(windows, latest, row, SLO)
+    return first(windows, latest, row, SLO)
 
 
 def test_good_windows_break_no_limit():
@@ -59,8 +63,8 @@ def test_what_was_not_measured_breaks_no_limit_and_ends_no_row():
 def test_a_mean_latency_above_its_limit_acts():
     slo = {"latency-mean": Objective.model_validate({"unit": "ms", "roll_back_above": 100, "for": "2 windows"})}
     slow = window_of(routed(200, share=1.0, canary_ms=200))
-    assert "latency-mean" in triggered([slow, slow], (), 0, slo)
-    assert triggered([slow, window_of(routed(200, share=1.0))], (), 0, slo) is None
+    assert "latency-mean" in first([slow, slow], (), 0, slo)
+    assert first([slow, window_of(routed(200, share=1.0))], (), 0, slo) is None
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), float("inf")])
