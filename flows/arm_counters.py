@@ -55,7 +55,8 @@ def wanted_of(slo: Slo, metrics: Mapping[str, PlanMetric]) -> Wanted:
 
 def scraped_reading(stable_url: str, canary_url: str, wanted: Wanted) -> Reading:
     """Scrape both arms now. Raises CollectError when one does not answer, or lacks a counter or a bucket."""
-    return _reading(_scraped(stable_url, wanted), _scraped(canary_url, wanted), wanted)
+    at_s = time.time()
+    return Reading(_scraped(stable_url, wanted), _scraped(canary_url, wanted), at_s, wanted.slow_ms, wanted.too_slow_ms)
 
 
 def prometheus_reading(source: PrometheusSource, *, job: str, stable: str, canary: str, wanted: Wanted) -> Reading:
@@ -66,11 +67,8 @@ def prometheus_reading(source: PrometheusSource, *, job: str, stable: str, canar
     # The name tells counters apart within a part only: between parts "or" does not look at it, but at status and le.
     names = "|".join(_names(wanted))
     parts = [(_REQUESTS, "status"), (_BUCKETS, "le"), *([(names, "job")] if names else [])]
-    found = source.query(
-        " or ".join(
-            f'sum by (__name__, target, {label}) ({{__name__=~"{name}", job="{job}"}})' for name, label in parts
-        )
-    )
+    sums = [f'sum by (__name__, target, {label}) ({{__name__=~"{name}", job="{job}"}})' for name, label in parts]
+    found = source.query(" or ".join([*sums, f'min by (target) (timestamp({_BUCKETS}{{job="{job}"}}))']))
 
     def of(target: str) -> ArmCounters:
         series = [
@@ -80,11 +78,12 @@ def prometheus_reading(source: PrometheusSource, *, job: str, stable: str, canar
         ]
         return _counters(target, series, wanted)
 
-    return _reading(of(stable), of(canary), wanted)
-
-
-def _reading(stable: ArmCounters, canary: ArmCounters, wanted: Wanted) -> Reading:
-    return Reading(stable, canary, time.time(), wanted.slow_ms, wanted.too_slow_ms)
+    scraped_s = {one.labels.get("target"): one.value for one in found if set(one.labels) == {"target"}}
+    of_both = of(stable), of(canary)
+    at_s = [value for target in (stable, canary) if (value := scraped_s.get(target)) is not None]
+    if len(at_s) < len(of_both):
+        raise CollectError(f"Prometheus does not say when it scraped {_BUCKETS} of {stable} and {canary}")
+    return Reading(*of_both, min(at_s), wanted.slow_ms, wanted.too_slow_ms)
 
 
 def _scraped(url: str, wanted: Wanted) -> ArmCounters:

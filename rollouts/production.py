@@ -145,7 +145,10 @@ def _back(rollout: Rollout, state: State) -> RolledBack | None:
     decided_s = state.decided_at.timestamp()
     confirmed_s = decided_s if state.ended_at is None else state.ended_at.timestamp()
     if rollout.counters is not None:
-        settled = stable_after_canary(readings_in(kept)) >= STABLE_REQUESTS_AFTER
+        readings = readings_in(kept)
+        # Prometheus may have scraped stable since, and not the canary.
+        seen_since = bool(readings) and readings[-1].at_s > confirmed_s
+        settled = seen_since and stable_after_canary(readings) >= STABLE_REQUESTS_AFTER
         return RolledBack(decided_s, confirmed_s, settled, kept)
     requests = requests_in(kept)
     last = max((r.at_s for r in requests if r.backend == "canary"), default=decided_s)

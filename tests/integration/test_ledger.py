@@ -151,7 +151,7 @@ def test_a_row_is_found_by_its_number_or_the_beginning_of_its_id(store: Evidence
     for record in records:
         assert [row.sequence for row in store.ledger.find(record.record_id[:12])] == [record.sequence]
         assert [row.record_id for row in store.ledger.find(str(record.sequence))] == [record.record_id]
-    for nothing in ("", "no-such", "%", "_", "0" * 64, "9" * 65, "99", "4" * 9):
+    for nothing in ("", "no-such", "%", "_", "0" * 64, "9" * 65, "9" * 12, "4" * 9):
         assert store.ledger.find(nothing) == []
     for number in range(4, 21):  # 17 ids and 16 first digits
         store.record(SUBJECT, "documents", {}, measurement(number))
