@@ -21,6 +21,8 @@ def read_table(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
             table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+            # As a header, the second of two equal names would get another one.
+            header = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1, encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or 'no such file, or no Parquet'}") from error
     except pd.errors.EmptyDataError as error:
@@ -29,6 +31,9 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: is not UTF-8 text") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         raise InputError(f"{path}: is no table: {first_line(error).strip()}") from error
+    names = header.iloc[0].str.strip()
+    if twice := names[names.duplicated() & (names != "")].tolist():
+        raise InputError(f"{path}: has two columns {twice[0]!r}")
     return table.rename(columns=str.strip)
 
 

@@ -233,7 +233,7 @@ class RolloutSpec(_Part):
     is a share.
     """
 
-    false_rollback_budget: Share = 0.01
+    false_rollback_budget: Annotated[Share, Field(gt=0, lt=1)] = 0.01
     stages: tuple[Stage, ...] = Field(min_length=1)
     windows: Windows = Windows()
     silence: DurationS = 300.0

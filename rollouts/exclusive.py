@@ -95,7 +95,8 @@ def _locked_in_postgresql(engine: Engine, rollout_id: str) -> Iterator[Take]:
 
 @contextmanager
 def _locked_file(engine: Engine, rollout_id: str) -> Iterator[Take]:
-    path = Path(f"{engine.url.database}.{zlib.crc32(rollout_id.encode()):08x}.lock")
+    database = Path(str(engine.url.database)).resolve()  # one lock, whatever link leads to it
+    path = database.with_name(f"{database.name}.{zlib.crc32(rollout_id.encode()):08x}.lock")
     try:
         file = path.open("a+")
     except OSError as error:

@@ -8,7 +8,7 @@ from decision.objectives import Slo, Stage
 from decision.rollout_spec import PlanMetric
 from evidence.results import JudgedMetric
 from rollouts.counters import Kept, errors_at_once, readings_in, requests_in
-from rollouts.judge import EDITION, overall
+from rollouts.judge import EDITION, LATENCY_FLOOR_MS, overall
 from rollouts.sample_ratio import ALPHA
 from rollouts.traffic import Traffic, traffic_of
 from rollouts.triggers import BY_CHANCE_AT_MOST, Broken, CanaryWindow, broken_limits, unmeasured, unmeasured_last
@@ -102,6 +102,8 @@ def next_step(
     if unmeasured_windows is not None and (frozen := unmeasured(seen.windows, slo, unmeasured_windows)):
         return Step("freeze", frozen, metrics)
     missing = _missing(seen, traffic, stage, slo, metrics, minimum_s)
+    if missing is None and edition >= 2 and stage.share < 1:
+        missing = _slower(traffic, slo, max(stage.requests, REQUESTS_AT_LEAST))
     if missing is None and not metrics and edition >= 2:
         missing = "nothing can be judged: without a stable arm beside it, slo must limit error-rate or latency-p95"
     if missing is None and unmeasured_windows is not None and (resource := unmeasured_last(seen.windows, slo)):
@@ -191,6 +193,19 @@ def _missing(
             more = "more than can be told" if metric.needs_requests is None else f"about {metric.needs_requests} more"
             return f"{metric.name} is not shown to be within its margin ({more} canary requests)"
     return None
+
+
+def _slower(traffic: Traffic, slo: Slo, last: int) -> str | None:
+    """That the canary's last requests are slower than stable's of that time by more than the plan allows.
+
+    The judge compares shares of slow requests to within five percentage points; P95 itself is in the plan's words.
+    """
+    stable, canary = (counts.p95_ms for counts in traffic.beside(last))
+    allowed = slo["latency-p95"].worse_than_stable_by if "latency-p95" in slo else None
+    if allowed is None or stable is None or canary is None:
+        return None
+    at_most = stable + max(LATENCY_FLOOR_MS, allowed.allowance(stable))
+    return f"latency-p95 is {canary:.4g} beside {stable:.4g} of stable" if canary > at_most else None
 
 
 def _shown(traffic: Traffic, metrics: Sequence[JudgedMetric]) -> str:

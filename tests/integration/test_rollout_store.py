@@ -133,6 +133,16 @@ def test_a_second_tick_ends_at_once_and_a_killed_one_holds_nothing(database_url:
     engine.dispose()
 
 
+def test_one_database_has_one_lock_whatever_link_leads_to_it(tmp_path: Path) -> None:
+    open_database(f"sqlite:///{tmp_path / 'ledger.sqlite'}").dispose()
+    (tmp_path / "link.sqlite").symlink_to(tmp_path / "ledger.sqlite")
+    engines = [create_engine(f"sqlite:///{tmp_path / name}") for name in ("ledger.sqlite", "link.sqlite")]
+    with exclusively(engines[0], "shop-1"), pytest.raises(AnotherAtWork), exclusively(engines[1], "shop-1"):
+        pytest.fail("two are at work")
+    for engine in engines:
+        engine.dispose()
+
+
 def test_a_router_is_held_by_the_rollout_on_it_until_that_has_ended(database_url: str) -> None:
     engine = open_database(database_url)
     for rollout_id, place in (("shop-1", "router at /a"), ("shop-2", "router at /b")):

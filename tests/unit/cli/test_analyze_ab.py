@@ -54,6 +54,14 @@ def test_the_verdict_comes_first_and_everything_else_after_it(recorded, capsys):
     assert "of the variance away" in out
 
 
+@pytest.mark.parametrize("second", ["minutes", " minutes"])
+def test_two_columns_of_one_name_are_an_error(recorded, capsys, second):
+    recorded.write_text(recorded.read_text().replace("clicks", second, 1))
+    code, _, err = ab(capsys, recorded, *UNITS, "--control", "phase3", "--metric", "minutes:mean")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "has two columns 'minutes'" in err
+
+
 @pytest.mark.parametrize("name", ["users.csv", "users.parquet"])
 def test_json_has_effect_interval_corrected_p_and_verdict_of_every_metric(recorded, capsys, name):
     code, out, _ = ab(

@@ -31,6 +31,18 @@ def test_waiting_says_what_is_missing():
     assert "of 1000 canary requests" in step(seen(GOOD[:15_000])).why
 
 
+def test_a_canary_that_is_slower_than_the_margin_is_not_promoted_though_few_of_its_requests_are():
+    # 4 % of its requests take 400 ms: within the five points of the judge's test. P95 is 15 % above stable's.
+    slower = [
+        replace(r, latency_ms=400.0) if r.backend == "canary" and number % 25 == 1 else r
+        for number, r in enumerate(routed(100_000, canary_ms=100, stable_ms=100))
+    ]
+    decided = step(seen(slower))
+    assert decided.action == "wait"
+    assert decided.why == "latency-p95 is 187.9 beside 164 of stable"
+    assert {metric.verdict for metric in decided.metrics} == {"non-inferior"}
+
+
 def test_harm_is_rolled_back():
     decided = step(seen(routed(20_000, canary_errors=0.025)))
     assert decided.action == "roll-back"

@@ -246,3 +246,25 @@ def test_a_long_stage_keeps_a_bounded_number_of_requests_and_counts_all(tmp_path
     assert simulation.store.requests(observation.epoch - 1) == []
     assert observation.earlier_stable.requests + observation.earlier_canary.requests + kept == 119_999
     assert simulation.state.hold == ""
+
+
+def test_a_tick_that_stood_still_between_decision_and_action_raises_no_share(simulation):
+    read = simulation.router.read
+
+    def stop_and_read():
+        if simulation.journal.entries()[-1].action == "expose":
+            simulation.at += timedelta(seconds=simulation.lease_s + 1)
+        return read()
+
+    simulation.router.read = stop_and_read
+    with pytest.raises(ProcessError, match="this tick stood still for 3601 s"):
+        tick(simulation.rollout)
+    assert simulation.router.slots == 0
+    simulation.router.read = read
+    tick(simulation.rollout)
+    assert simulation.router.slots == 1000
+
+
+def test_a_budget_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="greater than 0"):
+        spec_of(SHORT, false_rollback_budget="0%")
