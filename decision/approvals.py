@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from decision.authority import Authority
 from decision.claims import ClaimVerdict
 from decision.levels import LEVELS, Level, levels_up_to
-from decision.plan import ApprovalRule
+from decision.plan_parts import ApprovalRule
 from decision.waivers import WaiverState
 from evidence.acts import ApprovalResult
 from evidence.dsse import json_sha256

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from decision.criteria import CriterionResult, evaluate
 from decision.levels import Level
-from decision.plan import Claim
+from decision.plan_parts import Claim
 from decision.quantities import duration_text
 from evidence.measurement import Outcome
 from evidence.record import Record

@@ -22,7 +22,8 @@ from decision.collect import is_added
 from decision.collect_rollout import LivedCollect
 from decision.confidence import Confidence, confidence_of
 from decision.levels import LEVELS, Level, levels_up_to
-from decision.plan import Plan, RiskLevel
+from decision.plan import Plan
+from decision.plan_parts import RiskLevel
 from decision.risk import RiskVerdict, judge_risks, overall_risk
 from decision.waivers import WaiverState, judge_waivers, waived
 from evidence.record import Record

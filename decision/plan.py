@@ -1,165 +1,36 @@
-"""The release plan: what a release manager writes, as typed values."""
+"""The release plan: what a release manager writes, as typed values that fit together."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from decision.collect import Collect
 from decision.collect_rollout import AbTestCollect, LivedCollect
-from decision.criteria import Criterion, problems_of
+from decision.criteria import problems_of
 from decision.levels import LEVELS, Level
 from decision.objectives import UNCOUNTED, Slo, Stage
+from decision.plan_parts import (
+    Achievements,
+    ApprovalRule,
+    Claim,
+    Contingency,
+    Group,
+    Identifier,
+    MetricsSpec,
+    Part,
+    Person,
+    Profile,
+    Risk,
+    RouterSpec,
+    SubjectSource,
+    Targets,
+    WaiverRule,
+)
 from decision.previous_report import PreviousReport
-from decision.quantities import DurationS
 from decision.rollout_spec import RolloutSpec, parse_time_of_day
 from decision.schedule import Schedule, time_of
-
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-RiskLevel = Literal["LOW", "MEDIUM", "HIGH"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SubjectSource(_Part):
-    """What is released. ``source`` is a folder whose content digest identifies the subject."""
-
-    name: str
-    version: str
-    source: Path
-
-
-class Person(_Part):
-    """A person with a role in the release. ``machine`` marks an agent: it may recommend, it never approves."""
-
-    name: str
-    signers: Path | None = None
-    machine: bool = False
-
-
-class TargetSpec(_Part):
-    """How one version of the subject is started. ``{port}`` in ``start`` becomes a free port."""
-
-    start: str
-    ready: str
-    metrics: str | None = None
-    cwd: Path = Path()
-    env: dict[str, str] = Field(default_factory=dict)
-    inputs: tuple[Path, ...] = Field(default=(), description="files that it reads and that are not part of the subject")
-
-    @field_validator("start")
-    @classmethod
-    def _has_port(cls, start: str) -> str:
-        if "{port}" not in start:
-            raise ValueError("expected {port} in the start command")
-        return start
-
-
-class Targets(_Part):
-    """The version that serves now, and the one to be released."""
-
-    stable: TargetSpec
-    candidate: TargetSpec
-
-
-class RouterSpec(_Part):
-    """Which router splits the traffic."""
-
-    kind: Literal["auto", "haproxy", "embedded"] = "auto"
-
-
-class MetricsSpec(_Part):
-    """Where metrics come from."""
-
-    kind: Literal["auto", "prometheus", "scrape"] = "auto"
-
-
-class Profile(_Part):
-    """How long things take; never what they must show."""
-
-    load: DurationS
-    soak: DurationS
-    stage_minimum: DurationS | None = None
-
-
-class Claim(_Part):
-    """One line of the report: a statement, the evidence it needs and what that evidence must show."""
-
-    id: Identifier
-    says: str
-    needs: str
-    criteria: dict[str, Criterion] = Field(min_length=1)
-    max_age: DurationS
-    gates: tuple[Level, ...] = ()
-    section: str = "summary"
-
-
-class Group(_Part):
-    """A headline of the report and the claims that stand behind it."""
-
-    says: str
-    claims: tuple[str, ...] = Field(min_length=1)
-
-
-class Achievements(_Part):
-    """One heading of the report's key achievements."""
-
-    title: str
-    lines: tuple[Group, ...] = Field(min_length=1)
-
-
-class Risk(_Part):
-    """A risk with its mitigation. It counts as ``residual`` only when every claim in ``proven_by`` is proven."""
-
-    risk: str
-    mitigation: str
-    proven_by: tuple[str, ...] = ()
-    inherent: RiskLevel = "HIGH"
-    residual: RiskLevel = "LOW"
-
-
-class Contingency(_Part):
-    """What happens when things go wrong, and the claims that show that it works."""
-
-    says: str
-    proven_by: tuple[str, ...] = ()
-
-
-class ApprovalRule(_Part):
-    """Signatures that a level needs: of ``role``, or of ``quorum`` different people among ``any_of``.
-
-    A signature counts for ``valid`` seconds at most.
-    """
-
-    role: str | None = None
-    any_of: tuple[str, ...] = ()
-    quorum: int = Field(default=1, ge=1)
-    valid: DurationS = 7 * 86400.0
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles that may sign."""
-        return self.any_of if self.role is None else (self.role,)
-
-    @model_validator(mode="after")
-    def _names_roles(self) -> "ApprovalRule":
-        if (self.role is None) == (not self.any_of):
-            raise ValueError("expected role, or any_of with a quorum")
-        if self.role is not None and self.quorum != 1:
-            raise ValueError("a quorum needs any_of: one role signs once")
-        return self
-
-
-class WaiverRule(_Part):
-    """Who may waive a claim, and for how many seconds at most. Without roles nobody may."""
-
-    roles: tuple[str, ...] = ()
-    valid: DurationS = 30 * 86400.0
-
 
 Place = tuple[str | int, ...]
 """Where in the plan: keys and list positions."""
@@ -173,7 +44,7 @@ class BrokenReferences(ValueError):
         self.problems = problems
 
 
-class Plan(_Part):
+class Plan(Part):
     """A release plan. References between its parts are checked; a claim that nothing could satisfy is an error."""
 
     version: Literal[1]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from decision.claims import Verdict
-from decision.plan import RiskLevel
+from decision.plan_parts import RiskLevel
 
 _ORDER: tuple[RiskLevel, ...] = ("LOW", "MEDIUM", "HIGH")
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from decision.authority import Authority
 from decision.claims import ClaimVerdict
-from decision.plan import Claim
+from decision.plan_parts import Claim
 from evidence.acts import WaiverResult
 from evidence.dsse import json_sha256
 from evidence.record import Record

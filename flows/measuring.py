@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from decision.inputs import inputs_of, json_digest, subject_of
-from decision.plan import Plan, Profile
+from decision.plan import Plan
 from decision.plan_file import PlanFile, read_plan
+from decision.plan_parts import Profile
 from evidence.measurement import Measurement
 from evidence.record import Subject
 from evidence.store import open_store

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from decision.collect import TargetName
-from decision.plan import TargetSpec
 from decision.plan_file import PlanFile
+from decision.plan_parts import TargetSpec
 from processes.ports import free_port
 from processes.supervised import Supervised, supervised, wait_until_ready
 from processes.target import Target

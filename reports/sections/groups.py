@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from decision.claims import Verdict
-from decision.plan import Achievements, Group
+from decision.plan_parts import Achievements, Group
 from evidence.record import Record
 from evidence.results import DocumentationResult, TestSuiteResult
 from reports.formats import count, plural

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from decision.claims import ClaimVerdict, Wanted, judge_claim
 from decision.criteria import Criterion, evaluate
 from decision.decide import decide
-from decision.plan import Claim, Plan
+from decision.plan import Plan
 from decision.plan_file import read_plan
+from decision.plan_parts import Claim
 from evidence.record import Record, Subject
 from evidence.soak_result import SoakResult
 from tests.unit.decision.acts import SIGNERS, waiver
