@@ -188,8 +188,8 @@ def test_what_goes_wrong_under_a_lock_that_is_lost_is_told_as_it_is(database_url
     engine = open_database(database_url)
     with pytest.raises(ValueError, match="the block's own"):
         lose_the_lock_and_fail(engine)
-    with exclusively(engine, "shop-1"):
-        pass  # nobody holds it
+    with exclusively(engine, "shop-1", wait_s=20):
+        pass  # nobody holds it, once PostgreSQL has ended what it was told to end
     engine.dispose()
 
 
